@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck shell=bash
+# steps.bash - named steps, their logs, their count; sourced by run and test
+#
+#   steps_begin             a folder for logs, $logs, gone at exit
+#   step NAME COMMAND...    one line of result; the log's end if it failed
+#   step_figure TEXT        called by the command: the last column of its line
+#   $passed $failed         steps so far
+#
+# A command that a step runs in the background is ended by whoever started it,
+# by its process number.
+
+passed=0
+failed=0
+logs=
+
+steps_begin()
+{
+	logs=$(mktemp -d) || exit 1
+	# A distcheck that failed leaves folders that may not be written to.
+	trap 'chmod -R u+w "$logs"; rm -rf "$logs"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	# libinfinipath, which some libfabric builds load, would turn a crash
+	# into a plain exit.
+	export IPATH_NO_BACKTRACE=1
+}
+
+step_figure()
+{
+	printf '%s' "$*" >"$logs/figure"
+}
+
+step()
+{
+	local name=$1 log start seconds figure=
+	shift
+	log=$logs/step.log
+	rm -f "$logs/figure"
+	start=$SECONDS
+	printf '%-44s ' "$name"
+	if ("$@") >"$log" 2>&1 </dev/null; then
+		passed=$((passed + 1))
+		seconds=$((SECONDS - start))
+		[ ! -f "$logs/figure" ] || figure=$(cat "$logs/figure")
+		printf 'ok    %4d s  %s\n' "$seconds" "$figure"
+		return 0
+	fi
+	failed=$((failed + 1))
+	printf 'FAIL  %4d s\n' $((SECONDS - start))
+	tail -n 60 "$log" | sed 's/^/    | /'
+	return 1
+}

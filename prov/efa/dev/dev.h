@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * dev.h - THE PORT: one verbs-shaped interface to every kind of device
+ *
+ * rdm/ and fi/ are written once against it. Its implementations: dev_soft.c
+ * (the software EFA), dev_record.c (a device that tests drive by hand), later
+ * dev_verbs.c. All sends leave through dev_post, all completions enter
+ * through dev_poll.
+ *
+ *      rdm/, fi/
+ *         |  dev_post(qp, wr, n)          ^  dev_poll(cq, wc, n)
+ *         v                               |  ... dev_give_back(cq)
+ *      +----+ qp --------- cq -------------+
+ *      |dev | mr, ah
+ *      +----+
+ *
+ * How to drive it
+ *   dev_list, dev_open, dev_cq_open, dev_qp_open, dev_ah_open; then dev_post,
+ *   dev_poll, dev_give_back, ...; close in the opposite order.
+ *
+ * Threads: a cq, the qps on it and their ahs belong to one thread at a time.
+ * Registration, and opening and closing, may be done by any thread.
+ */
+#ifndef DEV_H
+#define DEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct dev_addr {
+	uint8_t gid[16];
+	uint32_t qpn;
+	uint32_t qkey; /* the connid: one incarnation of a queue pair */
+};
+
+enum dev_kind { DEV_KIND_SOFT, DEV_KIND_VERBS, DEV_KIND_RECORD };
+
+#define DEV_NAME_MAX 64
+
+enum dev_caps {
+	DEV_CAP_READ = 1, /* RDMA read */
+	DEV_CAP_WRITE = 2, /* RDMA write and write with immediate */
+};
+
+/* What a device is and can; const. */
+struct dev_info {
+	char name[DEV_NAME_MAX];
+	enum dev_kind kind;
+	uint8_t gid[16];
+	uint32_t caps; /* enum dev_caps */
+	uint32_t mtu; /* bytes of one send at most */
+	uint64_t max_rdma; /* bytes of one RDMA operation at most */
+	uint64_t read_min; /* bytes from which a message is better pulled by
+			      RDMA read than sent in packets */
+	uint32_t tx_depth, rx_depth; /* work requests of a queue pair */
+	uint32_t max_qp, max_cq, max_mr, max_ah;
+	uint32_t version; /* of the device, for handshakes: 0xefa0.. */
+	uint64_t speed; /* bits a second; 0 unknown */
+	uint32_t link_mtu; /* bytes, of the link below */
+	char link_addr[64]; /* text */
+	bool up;
+	char ifname[DEV_NAME_MAX]; /* soft: the interface */
+};
+
+enum dev_choice { DEV_AUTO, DEV_ONLY_SOFT, DEV_ONLY_VERBS };
+
+/* Which devices, and how the software one behaves. Strings are borrowed. */
+struct dev_config {
+	enum dev_choice choice;
+	const char *iface; /* filter of nic_list(); NULL: the default */
+	const char *shm_dir; /* NULL: /dev/shm */
+	uint32_t lane_bytes; /* shared-memory ring a sender; 0: default */
+	uint16_t port_min, port_max; /* UDP ports of queue pairs; 0, 0: any */
+	bool no_cma; /* no cross-memory attach: copy through the ring */
+};
+
+/*
+ * Devices that can be opened, best first. The list is the caller's to free().
+ * Returns their number, 0 when there is none, or -ENODEV (a name in the filter
+ * does not exist; logged with those that do) or -ENOMEM.
+ */
+int dev_list(const struct dev_config *config, struct dev_info **list);
+
+struct dev_ops;
+
+/* An open device with its protection domain. */
+struct dev {
+	const struct dev_ops *ops;
+	struct dev_info info;
+};
+
+struct dev_cq {
+	const struct dev_ops *ops;
+	struct dev *dev;
+};
+
+enum dev_qp_type {
+	DEV_QP_RDM, /* reliable, unordered; the device lends packets */
+	DEV_QP_UD, /* datagrams into posted receives, 40-byte prefix */
+};
+
+struct dev_qp {
+	const struct dev_ops *ops;
+	struct dev *dev;
+	struct dev_cq *cq;
+	enum dev_qp_type type;
+	struct dev_addr addr; /* our own; const after open */
+};
+
+/* A destination of one queue pair. */
+struct dev_ah {
+	struct dev_qp *qp;
+	struct dev_addr addr;
+};
+
+enum dev_access { DEV_REMOTE_READ = 1, DEV_REMOTE_WRITE = 2 };
+
+struct dev_mr {
+	struct dev *dev;
+	uint64_t addr;
+	uint64_t len;
+	uint32_t key; /* what a peer names it by */
+};
+
+#define DEV_UD_PREFIX 40
+
+enum dev_op { DEV_SEND, DEV_READ, DEV_WRITE, DEV_WRITE_IMM };
+
+enum dev_wr_flags {
+	/* A peer short of memory may hold it back: dev_set_pressure(). */
+	DEV_WR_REQUEST = 1,
+	/* SEND carries imm. */
+	DEV_WR_IMM = 2,
+};
+
+/* A send-side work request. */
+struct dev_wr {
+	uint64_t id; /* comes back in dev_wc.id */
+	struct dev_ah *ah;
+	const void *hdr; /* SEND: bytes before iov; copied by dev_post */
+	const struct iovec *iov; /* SEND: payload; READ, WRITE: one element,
+				    the local buffer */
+	uint32_t hdr_len;
+	uint16_t iovcnt; /* up to 4 */
+	uint8_t op; /* enum dev_op */
+	uint8_t flags; /* enum dev_wr_flags */
+	uint32_t imm;
+	uint32_t rkey; /* READ, WRITE */
+	uint64_t remote; /* READ, WRITE: address in the peer's region */
+	struct dev_mr *mr; /* registration of iov, or NULL (devices that need
+			      one copy or register by themselves) */
+	uint64_t len; /* bytes of iov */
+	/* Out: the device is done with it, successfully; no completion. */
+	bool done;
+};
+
+enum dev_wc_op {
+	DEV_WC_SEND,
+	DEV_WC_READ,
+	DEV_WC_WRITE,
+	DEV_WC_RECV, /* RDM: data is lent; UD: it lies in the buffer of id */
+	DEV_WC_WRITTEN, /* a peer's WRITE_IMM ended here; len bytes, imm */
+	DEV_WC_GONE, /* the peer of an ah died or closed: id is the ah's
+			cookie; nothing arrives from it any more, what was
+			sent to it and not done completes in error */
+};
+
+#define DEV_SOURCE_UNKNOWN UINT32_MAX
+
+struct dev_wc {
+	uint64_t id;
+	const void *data; /* lent until dev_give_back; it may lie in memory
+			     that a peer can write: copy out, then judge */
+	uint32_t len; /* bytes; UD: the 40-byte prefix included */
+	uint32_t source; /* dense number of the sender: dev_source() */
+	uint32_t imm;
+	uint8_t op; /* enum dev_wc_op */
+	uint8_t status; /* 0, or the device's number: enum dev_status */
+	bool has_imm;
+};
+
+/* Completion statuses, as the EFA device numbers them; text in fi_efa(7). */
+enum dev_status {
+	DEV_OK = 0,
+	DEV_FLUSHED = 1,
+	DEV_QP_ERROR = 2,
+	DEV_BAD_OP = 3,
+	DEV_BAD_AH = 4,
+	DEV_BAD_LKEY = 5,
+	DEV_TOO_LONG = 6,
+	DEV_BAD_RKEY = 7,
+	DEV_PEER_RESET = 8,
+	DEV_NO_QP = 9,
+	DEV_RNR = 10,
+	DEV_SHORT_RECV = 11,
+	DEV_BAD_RESPONSE = 12,
+	DEV_UNRESPONSIVE = 13,
+	DEV_NO_AH = 14,
+	DEV_UNREACHABLE = 15,
+	DEV_FEATURE = 18,
+};
+
+/* A device implementation; called through the functions below. */
+struct dev_ops {
+	void (*close)(struct dev *dev);
+	int (*cq_open)(struct dev *dev, struct dev_cq **cq);
+	void (*cq_close)(struct dev_cq *cq);
+	int (*cq_fd)(struct dev_cq *cq);
+	int (*cq_arm)(struct dev_cq *cq);
+	int (*qp_open)(struct dev *dev, enum dev_qp_type type,
+		       struct dev_cq *cq, uint32_t qkey, struct dev_qp **qp);
+	void (*qp_close)(struct dev_qp *qp);
+	int (*ah_open)(struct dev_qp *qp, const struct dev_addr *addr,
+		       uint64_t cookie, struct dev_ah **ah);
+	void (*ah_close)(struct dev_ah *ah);
+	int (*mr_open)(struct dev *dev, void *addr, size_t len,
+		       uint32_t access, struct dev_mr **mr);
+	int (*mr_close)(struct dev_mr *mr);
+	int (*source)(struct dev_qp *qp, uint32_t source,
+		      struct dev_addr *addr);
+	void (*set_pressure)(struct dev_qp *qp, bool on);
+	int (*post)(struct dev_qp *qp, struct dev_wr *wr, int n);
+	int (*post_recv)(struct dev_qp *qp, uint64_t id, void *buf,
+			 size_t len);
+	int (*poll)(struct dev_cq *cq, struct dev_wc *wc, int n);
+	void (*give_back)(struct dev_cq *cq);
+};
+
+/* -ENODEV the device has gone, -ENOMEM, or what the system said (logged). */
+int dev_open(const struct dev_info *info, const struct dev_config *config,
+	     struct dev **dev);
+
+static inline void dev_close(struct dev *dev)
+{
+	dev->ops->close(dev);
+}
+
+static inline int dev_cq_open(struct dev *dev, struct dev_cq **cq)
+{
+	return dev->ops->cq_open(dev, cq);
+}
+
+/* Its queue pairs must be closed before. */
+static inline void dev_cq_close(struct dev_cq *cq)
+{
+	cq->ops->cq_close(cq);
+}
+
+/* Becomes readable when an armed cq has work; -ENOSYS where there is none. */
+static inline int dev_cq_fd(struct dev_cq *cq)
+{
+	return cq->ops->cq_fd(cq);
+}
+
+/* 0: armed, nothing to poll; 1: poll now. The next dev_poll disarms. */
+static inline int dev_cq_arm(struct dev_cq *cq)
+{
+	return cq->ops->cq_arm(cq);
+}
+
+/* qkey: random, nonzero, top bit clear. Errors are logged with what to do. */
+static inline int dev_qp_open(struct dev *dev, enum dev_qp_type type,
+			      struct dev_cq *cq, uint32_t qkey,
+			      struct dev_qp **qp)
+{
+	return dev->ops->qp_open(dev, type, cq, qkey, qp);
+}
+
+/* Its ahs must be closed before. Lent packets go back. */
+static inline void dev_qp_close(struct dev_qp *qp)
+{
+	qp->ops->qp_close(qp);
+}
+
+/* -EINVAL an address that cannot be, -ENOMEM. No I/O. */
+static inline int dev_ah_open(struct dev_qp *qp, const struct dev_addr *addr,
+			      uint64_t cookie, struct dev_ah **ah)
+{
+	return qp->ops->ah_open(qp, addr, cookie, ah);
+}
+
+/* Operations on it that are not done are forgotten. */
+static inline void dev_ah_close(struct dev_ah *ah)
+{
+	ah->qp->ops->ah_close(ah);
+}
+
+/* -ENOMEM no key or memory left, -EINVAL the range wraps. */
+static inline int dev_mr_open(struct dev *dev, void *addr, size_t len,
+			      uint32_t access, struct dev_mr **mr)
+{
+	return dev->ops->mr_open(dev, addr, len, access, mr);
+}
+
+static inline int dev_mr_close(struct dev_mr *mr)
+{
+	return mr->dev->ops->mr_close(mr);
+}
+
+/* Address of a source number: gid, qpn, and qkey or 0 where unknown. */
+static inline int dev_source(struct dev_qp *qp, uint32_t source,
+			     struct dev_addr *addr)
+{
+	return qp->ops->source(qp, source, addr);
+}
+
+/* While on, peers hold back DEV_WR_REQUEST work where the device can say. */
+static inline void dev_set_pressure(struct dev_qp *qp, bool on)
+{
+	qp->ops->set_pressure(qp, on);
+}
+
+/*
+ * Posts wr[0..n) in order. Returns how many were accepted (each of them is
+ * done, or a completion with its id follows; a bad destination shows there,
+ * never here), or, when none was, -EAGAIN (poll, then try again), -EMSGSIZE or
+ * -EINVAL about wr[0].
+ */
+static inline int dev_post(struct dev_qp *qp, struct dev_wr *wr, int n)
+{
+	return qp->ops->post(qp, wr, n);
+}
+
+/* UD: a receive buffer for prefix and payload; -EAGAIN when full. */
+static inline int dev_post_recv(struct dev_qp *qp, uint64_t id, void *buf,
+				size_t len)
+{
+	return qp->ops->post_recv(qp, id, buf, len);
+}
+
+/*
+ * Makes progress and returns up to n completions; what they lend must be
+ * given back before the next poll.
+ */
+static inline int dev_poll(struct dev_cq *cq, struct dev_wc *wc, int n)
+{
+	return cq->ops->poll(cq, wc, n);
+}
+
+static inline void dev_give_back(struct dev_cq *cq)
+{
+	cq->ops->give_back(cq);
+}
+
+#endif

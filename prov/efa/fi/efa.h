@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa.h - the objects behind the fids, for the files of fi/
+ *
+ *   efa_fabric <--- efa_domain <--- efa_av, efa_cq, efa_cntr, efa_mr, efa_ep
+ *        ^--- efa_eq                                       (refs point up)
+ *
+ *   efa_cq, efa_cntr --- efa_watch ---> efa_ep ---> rdm_ep or efa_dgram
+ *
+ * Each struct begins with its fid. What is used counts its users in `refs` and
+ * does not close while there are any (-FI_EBUSY).
+ *
+ * Locks in rising rank: efa_watch.lock (of queues and counters) or efa_av.lock,
+ * efa_ep.lock, efa_ring.lock, then those of rdm. Which of them are on follows
+ * from the threading model of the domain: efa_domain_locks().
+ */
+#ifndef EFA_H
+#define EFA_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rdma/fabric.h>
+#include <rdma/fi_atomic.h>
+#include <rdma/fi_cm.h>
+#include <rdma/fi_collective.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_endpoint.h>
+#include <rdma/fi_eq.h>
+#include <rdma/fi_errno.h>
+#include <rdma/fi_rma.h>
+#include <rdma/fi_tagged.h>
+#include <rdma/providers/fi_log.h>
+#include <rdma/providers/fi_prov.h>
+
+#include "dev/dev.h"
+#include "rdm/rdm.h"
+#include "util/u_base.h"
+#include "util/u_lock.h"
+
+/* ---- the provider (efa_ini.c) -------------------------------------------- */
+
+#define EFA_FABRIC_NAME "efa"
+#define EFA_PROTOCOL_VERSION 4 /* of RDM; datagrams have version 1 */
+
+/* The newest libfabric whose rules for providers are kept here. */
+#define EFA_FI_VERSION FI_VERSION(2, 6)
+
+extern struct fi_provider efa_prov;
+
+#define efa_warn(subsys, ...) FI_WARN(&efa_prov, FI_LOG_##subsys, __VA_ARGS__)
+#define efa_info(subsys, ...) FI_INFO(&efa_prov, FI_LOG_##subsys, __VA_ARGS__)
+
+/*
+ * Names of libfabric that not every version from 1.17 on has, or that later
+ * ones warn of; all of them are values of its ABI.
+ */
+#define EFA_MR_BASIC (1 << 0)
+#define EFA_MR_SCALABLE (1 << 1)
+#define EFA_LOCAL_MR (UINT64_C(1) << 55)
+#define EFA_RESCAN (UINT64_C(1) << 35)
+#define EFA_MR_DMABUF (UINT64_C(1) << 40)
+#define EFA_PROGRESS_UNIFIED 3
+
+/* ---- devices and infos (efa_info.c, efa_attr.c, efa_nic.c) --------------- */
+
+/* Copies what is known of the device of a domain name; -FI_ENODATA: none. */
+int efa_info_find(const char *domain_name, struct dev_info *dev, bool *rdm);
+void efa_info_free(void);
+int efa_getinfo(uint32_t version, const char *node, const char *service,
+		uint64_t flags, const struct fi_info *hints,
+		struct fi_info **info);
+
+/*
+ * Narrows info, which holds all that the device can, to what hints (may be
+ * NULL) ask for. False: it cannot be had.
+ */
+bool efa_attr_match(struct fi_info *info, const struct fi_info *hints,
+		    uint32_t version);
+
+/* NULL without memory. fi_freeinfo closes it. */
+struct fid_nic *efa_nic_new(const struct dev_info *dev);
+
+/* ---- addresses (efa_addr.c) ---------------------------------------------- */
+
+#define EFA_ADDR_LEN 32 /* bytes of an FI_ADDR_EFA */
+#define EFA_ADDR_TEXT 96 /* bytes that hold any address as text */
+
+void efa_addr_pack(const struct dev_addr *addr, void *bytes);
+/* -FI_EADDRNOTAVAIL: no gid; -FI_EINVAL: bytes that must be zero are not. */
+int efa_addr_unpack(const void *bytes, struct dev_addr *addr);
+/* Returns the length of the whole text without its end, as snprintf. */
+size_t efa_addr_text(const struct dev_addr *addr, char *buf, size_t len);
+/* Text of an IPv6 or IPv4 address to a gid; -FI_ENODATA: it is neither. */
+int efa_addr_parse_gid(const char *text, uint8_t gid[16]);
+
+/* ---- fabric, domain, event queue ----------------------------------------- */
+
+struct efa_fabric {
+	struct fid_fabric fid;
+	_Atomic int refs; /* domains and event queues */
+};
+
+struct efa_domain {
+	struct fid_domain fid;
+	struct efa_fabric *fabric;
+	struct dev *dev;
+	bool rdm; /* else datagrams */
+	enum fi_threading threading;
+	struct fid_eq *eq; /* NULL: none bound */
+	_Atomic int refs; /* everything opened in it */
+};
+
+/* What must lock, by threading model; see efa_domain.c for why. */
+struct efa_locks {
+	bool queues; /* completion queues, counters, address vectors */
+	bool endpoints; /* an endpoint with one completion queue, no counter */
+	bool split; /* an endpoint with several of those */
+};
+
+struct efa_locks efa_domain_locks(const struct efa_domain *domain);
+
+int efa_fabric_open(struct fi_fabric_attr *attr, struct fid_fabric **fabric,
+		    void *context);
+int efa_domain_open(struct fid_fabric *fabric, struct fi_info *info,
+		    struct fid_domain **domain, void *context);
+int efa_eq_open(struct fid_fabric *fabric, struct fi_eq_attr *attr,
+		struct fid_eq **eq, void *context);
+/* 0: may sleep on its fd; -FI_EAGAIN: an event waits. */
+int efa_eq_trywait(struct fid_eq *eq);
+
+/* ---- the endpoints that a queue or counter drives (efa_watch.c) ---------- */
+
+struct efa_ep;
+
+struct efa_watch {
+	struct u_lock lock; /* of the list */
+	struct efa_ep **ep; /* [n]: the enabled endpoints */
+	size_t n, room;
+	int epoll; /* event and the fds of all endpoints; -1: none */
+	int event; /* eventfd; -1: none */
+	bool blind; /* an endpoint has no fd: sleep in short slices */
+	_Atomic bool signaled; /* fi_cq_signal came */
+};
+
+/* wait_fd: there is something to sleep on. 0 or -errno. */
+int efa_watch_init(struct efa_watch *watch, bool locked, bool wait_fd);
+void efa_watch_fini(struct efa_watch *watch);
+/* Adding twice is the same as once. 0 or -errno. */
+int efa_watch_add(struct efa_watch *watch, struct efa_ep *ep);
+void efa_watch_remove(struct efa_watch *watch, struct efa_ep *ep);
+/* Arms all endpoints. True: some have work, or packets that wait. */
+bool efa_watch_arm(struct efa_watch *watch);
+/* Until something may have happened, at most ms milliseconds. */
+void efa_watch_sleep(struct efa_watch *watch, int ms);
+/* Wakes sleepers; the next one does not sleep. */
+void efa_watch_signal(struct efa_watch *watch);
+
+/* How a waiter polls, then naps, then sleeps, until a deadline. */
+struct efa_nap {
+	uint64_t start, deadline; /* u_now(); deadline UINT64_MAX: none */
+	unsigned int turns;
+	bool busy; /* last time an endpoint would not be armed */
+};
+
+/* timeout: milliseconds; negative: for ever. */
+void efa_nap_begin(struct efa_nap *nap, int timeout);
+/*
+ * One turn of waiting after nothing was found. arm: NULL, or the queue's own
+ * way to say that an entry arrived meanwhile (false). False: time is over, or
+ * efa_watch_signal() was called.
+ */
+bool efa_nap_turn(struct efa_nap *nap, struct efa_watch *watch,
+		  bool (*arm)(void *arg), void *arg);
+
+/* ---- address vector ------------------------------------------------------ */
+
+struct efa_av {
+	struct fid_av fid;
+	struct efa_domain *domain;
+	struct rdm_av *rdm; /* serves datagram endpoints as well */
+	enum fi_av_type type;
+	struct u_lock lock; /* of the list */
+	struct efa_ep **ep; /* [n]: enabled endpoints, to be told of removals */
+	size_t n, room;
+	_Atomic int refs; /* bound endpoints */
+};
+
+int efa_av_open(struct fid_domain *domain, struct fi_av_attr *attr,
+		struct fid_av **av, void *context);
+int efa_av_add_ep(struct efa_av *av, struct efa_ep *ep);
+void efa_av_remove_ep(struct efa_av *av, struct efa_ep *ep);
+
+/* ---- completion queue and counter ---------------------------------------- */
+
+struct efa_ring;
+
+#define EFA_ERR_TEXT 512 /* bytes of err_data at most */
+
+struct efa_cq {
+	struct fid_cq fid;
+	struct rdm_cq *rdm; /* NULL in a datagram domain */
+	struct efa_ring *ring; /* of a datagram domain, else NULL */
+	/* The last read took as many as it wanted: there may be more. */
+	_Atomic bool more;
+	struct efa_watch watch;
+	/* cold */
+	struct efa_domain *domain;
+	enum fi_wait_obj wait_obj;
+	enum fi_cq_wait_cond wait_cond;
+	size_t entry_size; /* bytes of an entry in the user's format */
+	_Atomic int refs; /* bound endpoints */
+	char err_text[EFA_ERR_TEXT]; /* of the last error read */
+};
+
+int efa_cq_open(struct fid_domain *domain, struct fi_cq_attr *attr,
+		struct fid_cq **cq, void *context);
+int efa_cq_trywait(struct efa_cq *cq);
+/* Blocking reads (efa_cq_wait.c). */
+ssize_t efa_cq_sread(struct fid_cq *cq, void *buf, size_t count,
+		     const void *cond, int timeout);
+ssize_t efa_cq_sreadfrom(struct fid_cq *cq, void *buf, size_t count,
+			 fi_addr_t *src_addr, const void *cond, int timeout);
+/* Reading of errors (efa_err.c). */
+ssize_t efa_cq_readerr(struct fid_cq *cq, struct fi_cq_err_entry *entry,
+		       uint64_t flags);
+const char *efa_cq_strerror(struct fid_cq *cq, int prov_errno,
+			    const void *err_data, char *buf, size_t len);
+/* What a completion is in FI_* flags (efa_cq.c). */
+uint64_t efa_cq_flags(const struct rdm_comp *comp);
+
+struct efa_cntr {
+	struct fid_cntr fid;
+	struct rdm_cntr count;
+	struct efa_domain *domain;
+	enum fi_wait_obj wait_obj;
+	struct efa_watch watch;
+	_Atomic int refs; /* bound endpoints */
+};
+
+int efa_cntr_open(struct fid_domain *domain, struct fi_cntr_attr *attr,
+		  struct fid_cntr **cntr, void *context);
+int efa_cntr_trywait(struct efa_cntr *cntr);
+
+/* ---- memory region ------------------------------------------------------- */
+
+extern struct fi_ops_mr efa_mr_ops;
+
+/* ---- endpoint ------------------------------------------------------------ */
+
+/*
+ * What the application holds: the endpoint itself, or an alias of it with
+ * other default flags. Flags are enum rdm_flags of calls without a flags
+ * argument.
+ */
+struct efa_handle {
+	struct fid_ep fid;
+	struct efa_ep *ep;
+	uint32_t send_flags, tsend_flags;
+	uint32_t recv_flags, trecv_flags;
+	uint64_t tx_op_flags, rx_op_flags; /* FI_*, where the above are from */
+};
+
+struct efa_dgram;
+
+/* Options that fi_setopt has set; const once the endpoint is enabled. */
+struct efa_ep_opt {
+	size_t min_multi_recv; /* bytes */
+	size_t max_size[4]; /* message, tagged, RMA, atomic */
+	size_t inject_size[4];
+	size_t rnr_retry; /* 0..7 */
+	int hmem_p2p;
+};
+
+struct efa_ep {
+	struct efa_handle own;
+	/* data path; const once enabled */
+	struct rdm_ep *rdm; /* NULL before, and for datagrams */
+	struct efa_dgram *dgram; /* NULL before, and for RDM */
+	uint64_t any_source; /* ORed to the source of receives: all ones
+				unless FI_DIRECTED_RECV was asked for */
+	uint32_t tx_always; /* RDM_COMPLETION without selective completion */
+	uint32_t rx_always;
+	struct u_lock lock; /* around every call on rdm or dgram */
+	/* cold */
+	struct efa_domain *domain;
+	struct efa_cq *tx_cq, *rx_cq;
+	struct efa_av *av;
+	struct fid_eq *eq;
+	struct efa_cntr *cntr[RDM_CNTR_USES];
+	uint64_t caps; /* of the info it was opened with */
+	size_t tx_size, rx_size;
+	struct efa_ep_opt opt;
+	bool enabled;
+	_Atomic int refs; /* aliases */
+};
+
+static inline struct efa_handle *efa_handle_of(struct fid_ep *ep)
+{
+	return u_container_of(ep, struct efa_handle, fid);
+}
+
+static inline struct efa_ep *efa_ep_of(struct fid_ep *ep)
+{
+	return efa_handle_of(ep)->ep;
+}
+
+int efa_ep_open(struct fid_domain *domain, struct fi_info *info,
+		struct fid_ep **ep, void *context);
+/* efa_ep_enable.c */
+int efa_ep_enable(struct efa_ep *ep);
+void efa_ep_disable(struct efa_ep *ep);
+/* The operation tables that fit the state and the capabilities. */
+void efa_ep_set_ops(struct efa_handle *handle);
+/* efa_ep_opt.c */
+void efa_ep_opt_init(struct efa_ep *ep, size_t inject_size, size_t max_size);
+int efa_ep_getopt(fid_t fid, int level, int name, void *val, size_t *len);
+int efa_ep_setopt(fid_t fid, int level, int name, const void *val, size_t len);
+/* efa_flags.c */
+void efa_handle_set_tx_flags(struct efa_handle *handle, uint64_t op_flags);
+void efa_handle_set_rx_flags(struct efa_handle *handle, uint64_t op_flags);
+int efa_handle_control_flags(struct efa_handle *handle, bool set,
+			     uint64_t *flags);
+
+/* Flags of a transmit call that cannot be served. */
+#define EFA_TX_REFUSED (FI_FENCE | FI_TRIGGER | FI_COMMIT_COMPLETE)
+
+/* FI_* flags of one transmit call to enum rdm_flags. */
+static inline uint32_t efa_tx_flags(const struct efa_ep *ep, uint64_t flags)
+{
+	uint32_t out = ep->tx_always;
+
+	if (flags & FI_COMPLETION)
+		out |= RDM_COMPLETION;
+	if (flags & FI_REMOTE_CQ_DATA)
+		out |= RDM_DATA;
+	if (flags & FI_INJECT)
+		out |= RDM_INJECT;
+	else if (flags & (FI_DELIVERY_COMPLETE | FI_MATCH_COMPLETE))
+		out |= RDM_DELIVERY;
+	return out;
+}
+
+/* FI_* flags of one receive call to enum rdm_flags. */
+static inline uint32_t efa_rx_flags(const struct efa_ep *ep, uint64_t flags)
+{
+	uint32_t out = ep->rx_always;
+
+	if (flags & FI_COMPLETION)
+		out |= RDM_COMPLETION;
+	if (flags & FI_MULTI_RECV)
+		out |= RDM_MULTI_RECV;
+	if (flags & FI_CLAIM)
+		out |= RDM_CLAIM;
+	if (flags & FI_DISCARD)
+		out |= RDM_DISCARD;
+	return out;
+}
+
+/* Posts a receive, or looks for a message when flags have FI_PEEK. */
+ssize_t efa_recv_op(struct efa_ep *ep, struct rdm_recv *op, uint64_t flags);
+
+extern struct fi_ops_cm efa_cm_ops;
+extern struct fi_ops_msg efa_msg_ops;
+extern struct fi_ops_tagged efa_tagged_ops;
+extern struct fi_ops_rma efa_rma_ops;
+
+/* ---- datagrams (efa_dgram.c, efa_ring.c) --------------------------------- */
+
+#define EFA_DGRAM_INJECT 32 /* bytes */
+
+extern struct fi_ops_msg efa_dgram_msg_ops;
+
+int efa_dgram_open(struct efa_ep *ep, struct efa_dgram **dgram);
+void efa_dgram_close(struct efa_dgram *dgram);
+void efa_dgram_addr(const struct efa_dgram *dgram, struct dev_addr *addr);
+void efa_dgram_progress(struct efa_dgram *dgram);
+void efa_dgram_forget(struct efa_dgram *dgram, uint64_t index);
+int efa_dgram_fd(struct efa_dgram *dgram);
+int efa_dgram_arm(struct efa_dgram *dgram);
+
+/* NULL without memory. event: eventfd to signal when a sleeper waits; -1. */
+struct efa_ring *efa_ring_new(size_t size, bool locked, int event);
+void efa_ring_free(struct efa_ring *ring);
+/* How many entries can be pushed. */
+size_t efa_ring_room(struct efa_ring *ring);
+/* There must be room. comp->error is the ring's now. */
+void efa_ring_push(struct efa_ring *ring, const struct rdm_comp *comp);
+/* As rdm_cq_read, rdm_cq_read_error, rdm_cq_empty and rdm_cq_sleep. */
+int efa_ring_read(struct efa_ring *ring, struct rdm_comp *comp, int n);
+int efa_ring_read_error(struct efa_ring *ring, struct rdm_comp *comp);
+bool efa_ring_empty(struct efa_ring *ring);
+bool efa_ring_sleep(struct efa_ring *ring);
+
+/* ---- what is not there (efa_nosys.c) ------------------------------------- */
+
+/* Every operation says -FI_ENOSYS, or -FI_EOPBADSTATE before fi_enable. */
+extern struct fi_ops_msg efa_nosys_msg, efa_disabled_msg;
+extern struct fi_ops_tagged efa_nosys_tagged, efa_disabled_tagged;
+extern struct fi_ops_rma efa_nosys_rma, efa_disabled_rma;
+extern struct fi_ops_atomic efa_nosys_atomic;
+extern struct fi_ops_collective efa_nosys_collective;
+
+int efa_nosys_bind(struct fid *fid, struct fid *bfid, uint64_t flags);
+int efa_nosys_control(struct fid *fid, int command, void *arg);
+int efa_nosys_ops_open(struct fid *fid, const char *name, uint64_t flags,
+		       void **ops, void *context);
+int efa_nosys_tostr(const struct fid *fid, char *buf, size_t len);
+int efa_nosys_ops_set(struct fid *fid, const char *name, uint64_t flags,
+		      void *ops, void *context);
+
+/* ---- the hot part -------------------------------------------------------- */
+
+static inline void efa_ep_progress(struct efa_ep *ep)
+{
+	u_lock(&ep->lock);
+	if (u_likely(ep->rdm))
+		rdm_progress(ep->rdm);
+	else
+		efa_dgram_progress(ep->dgram);
+	u_unlock(&ep->lock);
+}
+
+/* When another thread is at it already, nothing is left to do. */
+static inline void efa_watch_progress(struct efa_watch *watch)
+{
+	if (!u_trylock(&watch->lock))
+		return;
+	for (size_t i = 0; i < watch->n; i++)
+		efa_ep_progress(watch->ep[i]);
+	u_unlock(&watch->lock);
+}
+
+#endif

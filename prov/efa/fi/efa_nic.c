@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_nic.c - the description of a network card in an info
+ *
+ * MPI libraries look at all three parts of it without asking whether they are
+ * there, so there are always all three. A device that is not on the PCI bus
+ * says so.
+ */
+#include "fi/efa.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Everything but the texts in one piece, so that there is one free(). */
+struct nic {
+	struct fid_nic fid;
+	struct fi_device_attr device;
+	struct fi_bus_attr bus;
+	struct fi_link_attr link;
+};
+
+static int nic_close(struct fid *fid)
+{
+	struct nic *nic = u_container_of(fid, struct nic, fid.fid);
+
+	free(nic->device.name);
+	free(nic->device.device_id);
+	free(nic->device.device_version);
+	free(nic->device.vendor_id);
+	free(nic->device.driver);
+	free(nic->device.firmware);
+	free(nic->link.address);
+	free(nic->link.network_type);
+	free(nic);
+	return 0;
+}
+
+static int nic_control(struct fid *fid, int command, void *arg);
+
+static int nic_tostr(const struct fid *fid, char *buf, size_t len)
+{
+	const struct nic *nic = u_container_of(fid, struct nic, fid.fid);
+
+	snprintf(buf, len, "nic: %s, %s, %s, %zu bit/s", nic->device.name,
+		 nic->device.driver, nic->link.address, nic->link.speed);
+	return 0;
+}
+
+static struct fi_ops nic_ops = {
+	.size = sizeof(struct fi_ops),
+	.close = nic_close,
+	.bind = efa_nosys_bind,
+	.control = nic_control,
+	.ops_open = efa_nosys_ops_open,
+	.tostr = nic_tostr,
+	.ops_set = efa_nosys_ops_set,
+};
+
+static struct nic *nic_alloc(void)
+{
+	struct nic *nic = calloc(1, sizeof(*nic));
+
+	if (!nic)
+		return NULL;
+	nic->fid.fid.fclass = FI_CLASS_NIC;
+	nic->fid.fid.ops = &nic_ops;
+	nic->fid.device_attr = &nic->device;
+	nic->fid.bus_attr = &nic->bus;
+	nic->fid.link_attr = &nic->link;
+	return nic;
+}
+
+/* Copies a text that may be NULL; false without memory. */
+static bool copy(char **to, const char *from)
+{
+	*to = from ? strdup(from) : NULL;
+	return *to || !from;
+}
+
+static int nic_dup(const struct nic *from, struct fid_nic **out)
+{
+	struct nic *nic = nic_alloc();
+
+	if (!nic)
+		return -FI_ENOMEM;
+	nic->bus = from->bus;
+	nic->link.mtu = from->link.mtu;
+	nic->link.speed = from->link.speed;
+	nic->link.state = from->link.state;
+	if (!copy(&nic->device.name, from->device.name) ||
+	    !copy(&nic->device.device_id, from->device.device_id) ||
+	    !copy(&nic->device.device_version, from->device.device_version) ||
+	    !copy(&nic->device.vendor_id, from->device.vendor_id) ||
+	    !copy(&nic->device.driver, from->device.driver) ||
+	    !copy(&nic->device.firmware, from->device.firmware) ||
+	    !copy(&nic->link.address, from->link.address) ||
+	    !copy(&nic->link.network_type, from->link.network_type)) {
+		nic_close(&nic->fid.fid);
+		return -FI_ENOMEM;
+	}
+	*out = &nic->fid;
+	return 0;
+}
+
+/* fi_dupinfo() copies a nic by this command. */
+static int nic_control(struct fid *fid, int command, void *arg)
+{
+	if (command != FI_DUP)
+		return -FI_ENOSYS;
+	return nic_dup(u_container_of(fid, struct nic, fid.fid), arg);
+}
+
+struct fid_nic *efa_nic_new(const struct dev_info *dev)
+{
+	char id[16], address[8 + INET6_ADDRSTRLEN] = "EFA-";
+	bool verbs = dev->kind == DEV_KIND_VERBS;
+	struct nic *nic = nic_alloc();
+
+	if (!nic)
+		return NULL;
+	snprintf(id, sizeof(id), "0x%x", dev->version);
+	inet_ntop(AF_INET6, dev->gid, address + strlen(address),
+		  INET6_ADDRSTRLEN);
+	nic->bus.bus_type = FI_BUS_UNSPEC;
+	nic->link.mtu = dev->link_mtu ? dev->link_mtu : dev->mtu;
+	nic->link.speed = dev->speed;
+	nic->link.state = dev->up ? FI_LINK_UP : FI_LINK_DOWN;
+	if (!copy(&nic->device.name, dev->name) ||
+	    !copy(&nic->device.device_id, id) ||
+	    !copy(&nic->device.vendor_id, verbs ? "0x1d0f" : "0x0") ||
+	    !copy(&nic->device.driver, verbs ? "efa" : "software") ||
+	    !copy(&nic->link.address, address) ||
+	    !copy(&nic->link.network_type, "Ethernet")) {
+		nic_close(&nic->fid.fid);
+		return NULL;
+	}
+	return &nic->fid;
+}

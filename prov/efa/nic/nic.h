@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic.h - door of the software NIC: queue pairs, keys, RDMA, one pump
+ *
+ * A nic stands for one network interface. Its queue pairs behave as those of
+ * an EFA device: SRD-like ones (NIC_QP_RDM) lend the packets they receive, UD
+ * ones (NIC_QP_UD) put them into receives that the user posted. A queue pair
+ * number is the UDP port that it holds; its socket is also how a sleeper is
+ * woken. Peers on this host are reached through wire_shm, others not at all
+ * yet: their sends end with NIC_UNREACHABLE.
+ *
+ *   post: send, rdma, post_recv  -->  +-----+  --> wire_shm lanes of peers
+ *   poll <-- completions ----------   | qp  |  <-- lanes of our segment
+ *                                     +-----+
+ * How to drive it
+ *   nic_list, nic_open, nic_qp_open, nic_ah_open; then (send | rdma |
+ *   post_recv | poll, give_back)*; nic_ah_close, nic_qp_close, nic_close.
+ *
+ * One thread at a time for one queue pair with its handles; nic_mr_* and
+ * nic_qp_open/close of one nic may be called by any thread.
+ */
+#ifndef NIC_H
+#define NIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define NIC_MTU 8928 /* bytes of one send at most, headers of rdm included */
+#define NIC_MAX_RDMA (UINT64_C(1) << 30) /* bytes of one RDMA operation */
+#define NIC_UD_PREFIX 40 /* bytes before the payload of a UD receive */
+#define NIC_NAME_MAX 64
+
+/* One interface that can be opened. */
+struct nic_info {
+	char name[NIC_NAME_MAX]; /* of the device: "soft_" + interface */
+	char ifname[NIC_NAME_MAX];
+	uint8_t gid[16]; /* IPv6, or IPv4-mapped */
+	uint32_t link_mtu; /* bytes */
+	uint64_t speed; /* bits a second; 0 unknown */
+	uint8_t mac[6];
+	bool up;
+};
+
+/*
+ * Interfaces to use, best first. filter: NULL or "" for the interface of the
+ * default route, else loopback; "all" for every one that is up and has an
+ * address; else comma-separated interface or device names. The list is the
+ * caller's to free(). Returns their number; -ENODEV when a name in the filter
+ * does not exist (the log line names it and lists what exists); -ENOMEM.
+ */
+int nic_list(const char *filter, struct nic_info **list);
+
+struct nic_config {
+	const char *shm_dir; /* NULL: /dev/shm */
+	uint32_t lane_bytes; /* 0: the wire's default */
+	uint16_t port_min, port_max; /* of queue pairs; 0, 0: the kernel's */
+	bool no_cma; /* ring copies instead of cross-memory attach */
+};
+
+struct nic_addr {
+	uint8_t gid[16];
+	uint32_t qpn;
+	uint32_t qkey; /* the connid of the incarnation */
+};
+
+/* Completion statuses: the EFA device's numbers (fi_efa(7)). */
+enum nic_status {
+	NIC_OK = 0,
+	NIC_FLUSHED = 1,
+	NIC_BAD_OP = 3,
+	NIC_BAD_LKEY = 5,
+	NIC_TOO_LONG = 6,
+	NIC_BAD_RKEY = 7,
+	NIC_PEER_RESET = 8,
+	NIC_NO_QP = 9,
+	NIC_RNR = 10,
+	NIC_SHORT_RECV = 11,
+	NIC_UNRESPONSIVE = 13,
+	NIC_UNREACHABLE = 15,
+};
+
+enum nic_qp_type { NIC_QP_RDM, NIC_QP_UD };
+
+enum nic_access {
+	NIC_REMOTE_READ = 1,
+	NIC_REMOTE_WRITE = 2,
+};
+
+struct nic;
+struct nic_qp;
+struct nic_ah; /* a destination: address and the way to it */
+
+/* Errors are logged with what to do. */
+int nic_open(const struct nic_info *info, const struct nic_config *config,
+	     struct nic **out);
+/* -EBUSY while queue pairs or regions are open. */
+int nic_close(struct nic *nic);
+
+/*
+ * Registers [addr, addr + len) for remote `access` (enum nic_access bits).
+ * Writes a 32-bit key that no earlier region had lately. Errors: -ENOMEM no
+ * key left, -EINVAL the range wraps. dereg: -EINVAL not a key in use; later
+ * operations on it end with NIC_BAD_RKEY.
+ */
+int nic_mr_reg(struct nic *nic, void *addr, size_t len, uint32_t access,
+	       uint32_t *key);
+int nic_mr_dereg(struct nic *nic, uint32_t key);
+
+/*
+ * qkey: nonzero, drawn by the caller anew for each queue pair. Errors: -ENOSPC
+ * /dev/shm is full, -EADDRINUSE no port left in the range, -EMFILE.
+ */
+int nic_qp_open(struct nic *nic, enum nic_qp_type type, uint32_t qkey,
+		struct nic_qp **out);
+/* Handles of the queue pair must be closed before. */
+void nic_qp_close(struct nic_qp *qp);
+void nic_qp_addr(const struct nic_qp *qp, struct nic_addr *addr);
+
+/*
+ * A destination. Does no I/O: the way is found at first use. cookie comes back
+ * in the NIC_GONE completion. Errors: -EINVAL an address that cannot be (zero
+ * gid or queue pair number), -ENOMEM. At close operations that are not done
+ * are forgotten: no completion comes.
+ */
+int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr,
+		uint64_t cookie, struct nic_ah **out);
+void nic_ah_close(struct nic_ah *ah);
+
+enum nic_send_flags {
+	NIC_SEND_IMM = 1, /* imm travels along */
+	NIC_SEND_REQUEST = 2, /* may be refused under pressure */
+};
+
+/*
+ * Sends hdr and then len bytes of iov as one packet of hdr_len + len <=
+ * NIC_MTU bytes. Returns 0: done, the packet lies with the peer, no
+ * completion follows. 1: accepted, a completion with id follows (errors come
+ * this way). -EAGAIN: no room; poll and try again. -EMSGSIZE.
+ */
+int nic_send(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
+	     const void *hdr, size_t hdr_len, const struct iovec *iov,
+	     int iovcnt, size_t len);
+
+enum nic_rdma_type { NIC_READ, NIC_WRITE, NIC_WRITE_IMM };
+
+struct nic_rdma {
+	enum nic_rdma_type type;
+	uint64_t id;
+	void *local;
+	uint64_t remote; /* address in the peer */
+	size_t len; /* 0..NIC_MAX_RDMA */
+	uint32_t rkey;
+	uint32_t imm;
+};
+
+/* As nic_send: 0 done, 1 a completion follows, -EAGAIN. */
+int nic_rdma(struct nic_ah *ah, const struct nic_rdma *op);
+
+/*
+ * UD only: a buffer of len bytes for one packet with its 40-byte prefix.
+ * -EAGAIN when the queue (1024) is full.
+ */
+int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len);
+
+enum nic_wc_op {
+	NIC_WC_SEND,
+	NIC_WC_READ,
+	NIC_WC_WRITE,
+	NIC_WC_RECV, /* RDM: data is lent; UD: it lies in the buffer `id` */
+	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes */
+	NIC_WC_GONE, /* a peer died or closed: id is its cookie */
+};
+
+#define NIC_SOURCE_UNKNOWN UINT32_MAX
+
+struct nic_wc {
+	uint64_t id;
+	const void *data; /* lent until nic_give_back(); may change under the
+			     reader: copy out, then judge */
+	uint32_t len; /* bytes; UD: prefix included */
+	uint32_t source; /* dense number of the sender: nic_source() */
+	uint32_t imm;
+	uint8_t op; /* enum nic_wc_op */
+	uint8_t status; /* enum nic_status */
+	bool has_imm;
+};
+
+/*
+ * Drives the queue pair (the pump) and returns up to n completions. Loans of
+ * the poll before must have been given back.
+ */
+int nic_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
+void nic_give_back(struct nic_qp *qp);
+
+/* Address of a source number; -ENOENT when it has gone. */
+int nic_source(const struct nic_qp *qp, uint32_t source,
+	       struct nic_addr *addr);
+
+/* While on, peers hold back NIC_SEND_REQUEST packets. */
+void nic_set_pressure(struct nic_qp *qp, bool on);
+
+/* A file descriptor that becomes readable when an armed queue pair has work. */
+int nic_qp_fd(const struct nic_qp *qp);
+
+/*
+ * 0: nothing to poll, the next arrival makes the descriptor readable; the
+ * next nic_poll disarms. 1: poll now.
+ */
+int nic_qp_arm(struct nic_qp *qp);
+
+struct nic_stats {
+	uint64_t tx_packets, rx_packets;
+	uint64_t rdma_bytes; /* moved by our own RDMA operations */
+	uint64_t rdma_direct, rdma_ring; /* operations by way of copying */
+	uint64_t bad_packets; /* dropped: impossible, or a foreign key */
+	uint64_t ud_dropped; /* packet longer than the posted buffer */
+};
+
+const struct nic_stats *nic_qp_stats(const struct nic_qp *qp);
+
+#endif

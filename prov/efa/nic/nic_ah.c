@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic_ah.c - handles of destinations
+ */
+#include "nic_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nic_gid.h"
+
+int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr,
+		uint64_t cookie, struct nic_ah **out)
+{
+	struct wire_shm_id id = { .qpn = addr->qpn, .connid = addr->qkey };
+	struct nic_ah *ah;
+
+	if (!addr->qpn || addr->qpn > UINT16_MAX ||
+	    !nic_gid_is_set(addr->gid))
+		return -EINVAL;
+	memcpy(id.gid, addr->gid, sizeof(id.gid));
+	ah = calloc(1, sizeof(*ah));
+	if (!ah)
+		return -ENOMEM;
+	ah->path = nic_path_get(qp, &id);
+	if (!ah->path) {
+		free(ah);
+		return -ENOMEM;
+	}
+	ah->qp = qp;
+	ah->cookie = cookie;
+	ah->link = ah->path->link;
+	TAILQ_INSERT_TAIL(&ah->path->ahs, ah, path_link);
+	*out = ah;
+	return 0;
+}
+
+/* Operations that the peer works on keep their place until it answers. */
+static void ah_forget_ops(struct nic_ah *ah)
+{
+	struct nic_op *op, *next;
+
+	for (op = TAILQ_FIRST(&ah->path->ops); op; op = next) {
+		next = TAILQ_NEXT(op, link);
+		if (op->ah != ah)
+			continue;
+		op->ah = NULL;
+		nic_rdma_end(op, NIC_FLUSHED);
+	}
+	TAILQ_FOREACH(op, &ah->path->waiting, link)
+		if (op->ah == ah)
+			op->ah = NULL;
+}
+
+void nic_ah_close(struct nic_ah *ah)
+{
+	struct nic_qp *qp = ah->qp;
+
+	ah_forget_ops(ah);
+	nic_done_forget(qp, ah);
+	if (ah->gone)
+		TAILQ_REMOVE(&qp->gone, ah, gone_link);
+	TAILQ_REMOVE(&ah->path->ahs, ah, path_link);
+	if (!ah->path->ending)
+		nic_path_drop(ah->path);
+	free(ah);
+}

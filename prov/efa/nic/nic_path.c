@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic_path.c - the way to a peer: found at first use, shared by all handles
+ * with its address and by the answers we owe it, ended once
+ */
+#include "nic_priv.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "nic_gid.h"
+#include "util/u_hash.h"
+#include "util/u_log.h"
+
+uint32_t nic_id_bucket(const struct wire_shm_id *id)
+{
+	uint64_t hi, lo;
+
+	memcpy(&hi, id->gid, 8);
+	memcpy(&lo, id->gid + 8, 8);
+	return (uint32_t)(u_hash2(hi ^ lo,
+				  (uint64_t)id->qpn << 32 | id->connid) >>
+			  56) % NIC_PATH_BUCKETS;
+}
+
+bool nic_id_same(const struct wire_shm_id *a, const struct wire_shm_id *b)
+{
+	return a->qpn == b->qpn && a->connid == b->connid &&
+	       !memcmp(a->gid, b->gid, sizeof(a->gid));
+}
+
+static struct nic_path *path_new(struct nic_qp *qp,
+				 const struct wire_shm_id *id)
+{
+	struct nic_path *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->qp = qp;
+	p->id = *id;
+	TAILQ_INIT(&p->ops);
+	TAILQ_INIT(&p->waiting);
+	TAILQ_INIT(&p->ahs);
+	LIST_INSERT_HEAD(&qp->bucket[nic_id_bucket(id)], p, bucket_link);
+	TAILQ_INSERT_TAIL(&qp->paths, p, link_all);
+	qp->npaths++;
+	return p;
+}
+
+struct nic_path *nic_path_get(struct nic_qp *qp, const struct wire_shm_id *id)
+{
+	struct nic_path *p;
+
+	LIST_FOREACH(p, &qp->bucket[nic_id_bucket(id)], bucket_link)
+		if (nic_id_same(&p->id, id))
+			return p;
+	return path_new(qp, id);
+}
+
+static enum nic_status path_status(const struct nic_path *p)
+{
+	switch (p->state) {
+	case NIC_PATH_LIVE:
+		return NIC_OK;
+	case NIC_PATH_DEAD:
+		return NIC_NO_QP;
+	case NIC_PATH_NEW:
+	case NIC_PATH_FOREIGN:
+		break;
+	}
+	return NIC_UNREACHABLE;
+}
+
+static void path_set_link(struct nic_path *p, struct wire_shm_link *link)
+{
+	struct nic_ah *ah;
+
+	p->link = link;
+	TAILQ_FOREACH(ah, &p->ahs, path_link)
+		ah->link = link;
+}
+
+static void path_tell_foreign(const struct nic_path *p)
+{
+	struct nic *nic = p->qp->nic;
+	char peer[NIC_GID_TEXT], self[NIC_GID_TEXT];
+	bool first = nic_tell_once(nic, &nic->told_foreign);
+
+	u_log(first ? U_LOG_WARN : U_LOG_INFO,
+	      "%s port %u cannot be reached from %s (%s): it is no address of "
+	      "this host, and this version carries nothing between hosts",
+	      nic_gid_text(p->id.gid, peer), p->id.qpn, nic->info.name,
+	      nic_gid_text(p->qp->self.gid, self));
+}
+
+/* The peer may be well: sends fail, later ones try again. */
+static void path_tell_refused(const struct nic_path *p, int rc)
+{
+	struct nic *nic = p->qp->nic;
+	char peer[NIC_GID_TEXT];
+	bool first = nic_tell_once(nic, &nic->told_space);
+
+	u_log(first ? U_LOG_WARN : U_LOG_INFO,
+	      "no lane to %s port %u: %s", nic_gid_text(p->id.gid, peer),
+	      p->id.qpn,
+	      rc == -ENOSPC ? "it has no lane free, or shared memory is full "
+			      "(enlarge /dev/shm)" :
+	      rc == -EPROTO ? "it runs another version of this provider" :
+			      strerror(-rc));
+}
+
+enum nic_status nic_path_resolve(struct nic_path *p)
+{
+	struct wire_shm_link *link;
+	int rc;
+
+	if (p->state != NIC_PATH_NEW || p->hold)
+		return path_status(p);
+	if (!nic_is_own(p->qp->nic, p->id.gid)) {
+		p->state = NIC_PATH_FOREIGN;
+		path_tell_foreign(p);
+		return NIC_UNREACHABLE;
+	}
+	rc = wire_shm_link_open(p->qp->shm, &p->id, &link);
+	switch (rc) {
+	case 0:
+		p->state = NIC_PATH_LIVE;
+		path_set_link(p, link);
+		break;
+	case -ENOENT:
+	case -ESTALE:
+		p->state = NIC_PATH_DEAD;
+		break;
+	default:
+		p->hold = true;
+		path_tell_refused(p, rc);
+	}
+	return path_status(p);
+}
+
+void nic_path_choose_way(struct nic_path *p)
+{
+	struct nic *nic = p->qp->nic;
+	char peer[NIC_GID_TEXT];
+	int rc;
+
+	p->way = NIC_WAY_RING;
+	if (wire_shm_link_copy(p->link) == WIRE_SHM_COPY_RING)
+		return;
+	rc = nic_mirror_open(nic->config.shm_dir, wire_shm_link_tag(p->link),
+			     &p->mirror);
+	if (rc)
+		u_info("keys of %s port %u cannot be read (%s): copying "
+		       "through the ring", nic_gid_text(p->id.gid, peer),
+		       p->id.qpn, strerror(-rc));
+	else
+		p->way = NIC_WAY_DIRECT;
+}
+
+void nic_path_wake(struct nic_path *p)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = nic_gid_sockaddr(p->id.gid, (uint16_t)p->id.qpn, &ss);
+	ssize_t n = sendto(p->qp->sock, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL,
+			   (struct sockaddr *)&ss, len);
+
+	p->wake = n < 0 && (errno == EAGAIN || errno == ENOBUFS ||
+			    errno == ENOMEM || errno == EINTR);
+	if (p->wake)
+		nic_path_activate(p);
+}
+
+int nic_path_put(struct nic_path *p, enum nic_pkt_kind kind, const void *hdr,
+		 size_t hdr_len, const void *data, size_t len)
+{
+	struct iovec iov = {
+		.iov_base = (void *)(uintptr_t)data,
+		.iov_len = len,
+	};
+	int rc = wire_shm_send(p->link, kind, 0, hdr, hdr_len, &iov, len != 0,
+			       len);
+
+	if (rc == 1)
+		nic_path_wake(p);
+	else if (rc == -EPIPE)
+		nic_path_die(p);
+	else if (rc == -EAGAIN)
+		return rc;
+	return rc == -EPIPE ? rc : 0;
+}
+
+void nic_path_activate(struct nic_path *p)
+{
+	if (p->active)
+		return;
+	p->active = true;
+	TAILQ_INSERT_TAIL(&p->qp->active, p, link_active);
+	p->qp->attention |= NIC_ATT_WORK;
+}
+
+static void path_deactivate(struct nic_path *p)
+{
+	if (!p->active)
+		return;
+	p->active = false;
+	TAILQ_REMOVE(&p->qp->active, p, link_active);
+}
+
+/* Ends the operations of a list; those of the dead peer's making. */
+static void path_end_ops(struct nic_op_list *ops)
+{
+	struct nic_op *op;
+
+	while ((op = TAILQ_FIRST(ops)))
+		nic_rdma_end(op, NIC_PEER_RESET);
+}
+
+static void path_close(struct nic_path *p)
+{
+	if (p->link)
+		wire_shm_link_close(p->link);
+	path_set_link(p, NULL);
+	if (p->mirror)
+		nic_mirror_close(p->mirror);
+	p->mirror = NULL;
+	p->way = NIC_WAY_UNKNOWN;
+	free(p->reply);
+	p->reply = NULL;
+	p->nreplies = 0;
+	p->wake = false;
+	path_deactivate(p);
+}
+
+void nic_path_die(struct nic_path *p)
+{
+	if (p->state == NIC_PATH_DEAD)
+		return;
+	p->state = NIC_PATH_DEAD;
+	path_close(p);
+	path_end_ops(&p->ops);
+	path_end_ops(&p->waiting);
+	p->ending = true;
+	p->ending_ticks = 0;
+	TAILQ_INSERT_TAIL(&p->qp->ending, p, link_ending);
+}
+
+void nic_path_free(struct nic_path *p)
+{
+	struct nic_op *op;
+
+	path_close(p);
+	while ((op = TAILQ_FIRST(&p->ops)) ||
+	       (op = TAILQ_FIRST(&p->waiting))) {
+		op->ah = NULL;
+		nic_rdma_end(op, NIC_FLUSHED);
+	}
+	if (p->ending)
+		TAILQ_REMOVE(&p->qp->ending, p, link_ending);
+	LIST_REMOVE(p, bucket_link);
+	TAILQ_REMOVE(&p->qp->paths, p, link_all);
+	p->qp->npaths--;
+	free(p);
+}
+
+bool nic_path_drop(struct nic_path *p)
+{
+	if (!TAILQ_EMPTY(&p->ahs) || !TAILQ_EMPTY(&p->ops) ||
+	    !TAILQ_EMPTY(&p->waiting) || p->reply)
+		return false;
+	nic_path_free(p);
+	return true;
+}

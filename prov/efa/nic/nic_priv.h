@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic_priv.h - the objects of the software NIC and who may touch them
+ *
+ *   nic --- keys (own lock)
+ *    |
+ *   qp --- done: completions that wait     lane[]: who writes to us
+ *    |
+ *    +-- path: one a peer address; holds the link, queued RDMA, answers
+ *          |
+ *          +-- ah, ah ..: what the user holds; copies of path->link
+ *
+ * A queue pair and all that hangs on it belong to one thread at a time; the
+ * nic is shared, under nic->lock.
+ */
+#ifndef NIC_PRIV_H
+#define NIC_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "nic/nic.h"
+#include "nic_keys.h"
+#include "nic_pkt.h"
+#include "util/u_base.h"
+#include "util/u_lock.h"
+#include "util/u_pool.h"
+#include "util/u_time.h"
+#include "wire/wire_shm.h"
+
+#define NIC_BURST 64 /* records a poll takes from the wire at most */
+#define NIC_LANES 1024 /* senders to one queue pair */
+#define NIC_DONE_MAX 4096 /* completions that wait; a power of two */
+#define NIC_OPS_MAX 1024 /* RDMA operations under way a queue pair */
+#define NIC_RECVS 1024 /* UD: posted receives; a power of two */
+#define NIC_AT_ONCE (1u << 20) /* bytes of RDMA done inside a post */
+#define NIC_SLICE (4u << 20) /* bytes of RDMA done inside a poll */
+#define NIC_TICK (50 * U_MSEC)
+#define NIC_POLLS_A_LOOK 64 /* polls from one look at the clock to the next */
+#define NIC_GONE_TICKS 20 /* a dead peer's lane is waited for so long */
+#define NIC_PATH_BUCKETS 256
+
+struct nic {
+	struct nic_info info; /* const after open, as config */
+	struct nic_config config;
+	struct nic_keys keys;
+	struct u_lock lock; /* of the rest */
+	unsigned int nqps;
+	uint8_t (*own)[16]; /* [nown] gids of this host */
+	size_t nown;
+	bool told_foreign; /* the warning about other hosts is out */
+	bool told_space; /* that about a link that could not be opened */
+};
+
+enum nic_path_state {
+	NIC_PATH_NEW, /* not tried yet, or worth another try */
+	NIC_PATH_LIVE, /* the link is open */
+	NIC_PATH_FOREIGN, /* on another host: no wire reaches it */
+	NIC_PATH_DEAD, /* the peer died, closed, or never was */
+};
+
+enum nic_way {
+	NIC_WAY_UNKNOWN,
+	NIC_WAY_DIRECT, /* its memory can be reached, and its keys seen */
+	NIC_WAY_RING, /* RDMA travels as records */
+};
+
+/* An answer that a peer waits for. */
+struct nic_reply {
+	enum { NIC_REPLY_NONE, NIC_REPLY_DATA, NIC_REPLY_ACK } kind;
+	struct nic_pkt_range range; /* DATA: offset is how far it is */
+	struct nic_pkt_ack ack;
+};
+
+enum nic_op_state {
+	NIC_OP_MOVE, /* in path->ops: bytes or a request are to be moved */
+	NIC_OP_IMM, /* in path->ops: bytes are there, WRITTEN is to be sent */
+	NIC_OP_ANSWER, /* in path->waiting: the peer's turn */
+};
+
+/* An RDMA operation under way; from qp->ops. */
+struct nic_op {
+	struct nic_rdma rdma;
+	struct nic_path *path;
+	struct nic_ah *ah; /* NULL: closed, the answer is thrown away */
+	enum nic_op_state state;
+	uint64_t offset; /* bytes moved, or asked for */
+	TAILQ_ENTRY(nic_op) link;
+};
+
+TAILQ_HEAD(nic_op_list, nic_op);
+
+struct nic_ah {
+	struct wire_shm_link *link; /* path->link; NULL: the slow way */
+	struct nic_qp *qp;
+	struct nic_path *path;
+	uint64_t cookie;
+	bool gone; /* in qp->gone */
+	TAILQ_ENTRY(nic_ah) path_link;
+	TAILQ_ENTRY(nic_ah) gone_link;
+};
+
+TAILQ_HEAD(nic_ah_list, nic_ah);
+
+struct nic_path {
+	struct nic_qp *qp;
+	struct wire_shm_link *link; /* LIVE only, else NULL */
+	struct wire_shm_id id;
+	enum nic_path_state state;
+	enum nic_way way;
+	struct nic_mirror *mirror; /* DIRECT only */
+	bool active; /* in qp->active: queued RDMA or answers */
+	bool hold; /* NEW: opening failed, wait for a tick */
+	bool ending; /* in qp->ending: GONE is due */
+	bool wake; /* the peer sleeps, and waking it failed */
+	uint32_t ending_ticks;
+	uint32_t unanswered; /* operations at the peer, up to NIC_RING_OPS */
+	uint32_t nreplies;
+	uint64_t full_since; /* UD: the ring has been full since; 0: is not */
+	struct nic_reply *reply; /* [NIC_RING_OPS]; NULL: never asked */
+	struct nic_op_list ops; /* to be worked on, in order */
+	struct nic_op_list waiting; /* for an answer */
+	struct nic_ah_list ahs;
+	LIST_ENTRY(nic_path) bucket_link;
+	TAILQ_ENTRY(nic_path) link_all;
+	TAILQ_ENTRY(nic_path) link_active;
+	TAILQ_ENTRY(nic_path) link_ending;
+};
+
+TAILQ_HEAD(nic_path_list, nic_path);
+
+/* A completion of our own work. */
+struct nic_done {
+	uint64_t id;
+	const struct nic_ah *ah; /* NULL: forgotten */
+	uint8_t op; /* enum nic_wc_op */
+	uint8_t status;
+};
+
+/* Who writes to a lane; true while epoch is the queue pair's. */
+struct nic_lane {
+	uint32_t epoch;
+	uint32_t source;
+};
+
+struct nic_source {
+	struct wire_shm_id id;
+	uint32_t next; /* in the bucket: number + 1; 0: last */
+};
+
+/* UD: a posted receive. */
+struct nic_recv {
+	uint64_t id;
+	uint8_t *buf;
+	size_t len;
+};
+
+/* Why a poll has to do more than look at the wire. */
+enum nic_attention {
+	NIC_ATT_UD = 1, /* always set on UD */
+	NIC_ATT_ARMED = 2,
+	NIC_ATT_DONE = 4, /* completions or GONEs wait */
+	NIC_ATT_WORK = 8, /* a path is active */
+};
+
+struct nic_qp {
+	struct wire_shm *shm;
+	const struct wire_shm_stats *shm_stats;
+	uint32_t attention; /* enum nic_attention */
+	uint32_t epoch; /* of lane[]: changes when a lane opens */
+	int polls_left; /* until a look at the clock */
+	bool lent; /* records are with the user */
+	bool pressure;
+	struct nic_stats stats;
+
+	struct nic *nic; /* const after open, as type, self, sock */
+	enum nic_qp_type type;
+	int sock;
+	struct wire_shm_id self;
+
+	uint64_t ticked; /* when the last tick was */
+	uint32_t npaths;
+	struct nic_path_list paths; /* all; the next to check first */
+	struct nic_path_list active;
+	struct nic_path_list ending;
+	struct nic_ah_list gone; /* NIC_WC_GONE is to be told */
+	struct u_pool ops; /* struct nic_op */
+
+	struct nic_done *done; /* [NIC_DONE_MAX] */
+	uint32_t done_head, done_tail; /* taken, put; free-running */
+	struct nic_recv *recv; /* [NIC_RECVS]; UD only */
+	uint32_t recv_head, recv_tail;
+
+	struct nic_source *source; /* [nsources] */
+	uint32_t nsources, max_sources;
+	uint32_t source_bucket[NIC_PATH_BUCKETS]; /* number + 1; 0: empty */
+	LIST_HEAD(, nic_path) bucket[NIC_PATH_BUCKETS];
+	struct nic_lane lane[NIC_LANES];
+};
+
+/* --- nic.c --- */
+
+/* Whether a gid is an address of this host. */
+bool nic_is_own(struct nic *nic, const uint8_t gid[16]);
+
+/* True for the first caller: the flag is under nic->lock. */
+bool nic_tell_once(struct nic *nic, bool *told);
+
+/* --- nic_done.c: completions of our own work --- */
+
+/* Room for one more, counting those that operations under way will need. */
+bool nic_done_room(const struct nic_qp *qp);
+
+/* Needs room. ah NULL: nobody wants to know. */
+void nic_done_push(struct nic_qp *qp, const struct nic_ah *ah, uint64_t id,
+		   enum nic_wc_op op, enum nic_status status);
+int nic_done_pop(struct nic_qp *qp, struct nic_wc *wc, int n);
+void nic_done_forget(struct nic_qp *qp, const struct nic_ah *ah);
+
+/* Puts the handles of a path that ended into qp->gone. */
+void nic_done_gone(struct nic_path *p);
+
+/* --- nic_path.c: the way to a peer --- */
+
+uint32_t nic_id_bucket(const struct wire_shm_id *id);
+bool nic_id_same(const struct wire_shm_id *a, const struct wire_shm_id *b);
+
+/* The path to a peer, made if need be; NULL without memory. No I/O. */
+struct nic_path *nic_path_get(struct nic_qp *qp, const struct wire_shm_id *id);
+
+/* Opens the link of a NEW path. NIC_OK: it is LIVE; else why sends fail. */
+enum nic_status nic_path_resolve(struct nic_path *p);
+
+/* Finds out how RDMA reaches the peer of a LIVE path. */
+void nic_path_choose_way(struct nic_path *p);
+
+/*
+ * One record of ours to a LIVE path: 0; -EAGAIN it is full; -EPIPE the path
+ * died just now.
+ */
+int nic_path_put(struct nic_path *p, enum nic_pkt_kind kind, const void *hdr,
+		 size_t hdr_len, const void *data, size_t len);
+
+void nic_path_activate(struct nic_path *p);
+
+/* Ends what is under way and closes the link. The path itself stays. */
+void nic_path_die(struct nic_path *p);
+
+/* Wakes the peer, which sleeps; again later when that fails. */
+void nic_path_wake(struct nic_path *p);
+
+/* Frees a path that nothing hangs on; true: it has gone. */
+bool nic_path_drop(struct nic_path *p);
+
+/* Frees it whatever hangs on it. */
+void nic_path_free(struct nic_path *p);
+
+/* --- nic_tick.c --- */
+
+/* Every NIC_POLLS_A_LOOK polls: a tick when it is time. */
+void nic_tick(struct nic_qp *qp);
+
+/* --- nic_rdma.c: operations we asked for --- */
+
+/* Works on a path's operations while budget (bytes) lasts; 0: none left. */
+void nic_rdma_run(struct nic_path *p, size_t *budget);
+void nic_rdma_end(struct nic_op *op, enum nic_status status);
+
+/* DATA and ACK records. */
+void nic_rdma_data(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
+void nic_rdma_ack(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
+
+/* --- nic_remote.c: operations that peers ask for --- */
+
+void nic_remote_read(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
+void nic_remote_write(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
+
+/* Sends answers while budget (bytes) lasts. */
+void nic_remote_run(struct nic_path *p, size_t *budget);
+
+/* --- nic_lane.c: who writes to us --- */
+
+/* Number of a lane's sender; NIC_SOURCE_UNKNOWN without memory. */
+uint32_t nic_lane_look(struct nic_qp *qp, uint32_t lane);
+
+static inline uint32_t nic_lane_source(struct nic_qp *qp, uint32_t lane)
+{
+	const struct nic_lane *l = &qp->lane[lane % NIC_LANES];
+
+	if (u_likely(l->epoch == qp->epoch))
+		return l->source;
+	return nic_lane_look(qp, lane);
+}
+
+/* --- nic_ud.c --- */
+
+int nic_ud_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
+
+static inline uint32_t nic_ud_posted(const struct nic_qp *qp)
+{
+	return qp->recv_tail - qp->recv_head;
+}
+
+/* A record that cannot be. */
+static inline void nic_bad_packet(struct nic_qp *qp)
+{
+	qp->stats.bad_packets++;
+}
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic_tick.c - what is looked after now and then: dead peers, empty lanes
+ *
+ * A tick costs system calls, so it is bounded: a quarter of the paths, but at
+ * least PATHS_A_TICK, are checked. A dead peer is thus found within five
+ * ticks of polling.
+ */
+#include "nic_priv.h"
+
+#include <errno.h>
+
+#define PATHS_A_TICK 16
+
+static bool lane_is_open(const struct nic_qp *qp, const struct wire_shm_id *id)
+{
+	struct wire_shm_id who;
+
+	for (uint32_t lane = 0; lane < NIC_LANES; lane++)
+		if (!wire_shm_source(qp->shm, lane, &who) &&
+		    nic_id_same(&who, id))
+			return true;
+	return false;
+}
+
+/*
+ * GONE promises that nothing comes from the peer any more, so it waits until
+ * what a dead peer wrote has been read. Not for ever: a peer that lives but
+ * cut us off keeps its lane. A UD user may never read, and needs no promise.
+ */
+static bool path_has_ended(struct nic_path *p)
+{
+	struct nic_qp *qp = p->qp;
+
+	return qp->type == NIC_QP_UD ||
+	       ++p->ending_ticks >= NIC_GONE_TICKS ||
+	       !lane_is_open(qp, &p->id);
+}
+
+static void tick_ending(struct nic_qp *qp)
+{
+	struct nic_path *p, *next;
+
+	for (p = TAILQ_FIRST(&qp->ending); p; p = next) {
+		next = TAILQ_NEXT(p, link_ending);
+		if (!path_has_ended(p))
+			continue;
+		p->ending = false;
+		TAILQ_REMOVE(&qp->ending, p, link_ending);
+		nic_done_gone(p);
+	}
+}
+
+static void tick_path(struct nic_path *p)
+{
+	p->hold = false;
+	if (p->state == NIC_PATH_LIVE && wire_shm_link_check(p->link))
+		nic_path_die(p);
+	if (p->state != NIC_PATH_LIVE && p->reply && !p->nreplies) {
+		free(p->reply);
+		p->reply = NULL;
+	}
+	if (!p->ending)
+		nic_path_drop(p);
+}
+
+static void tick_paths(struct nic_qp *qp)
+{
+	uint32_t n = (uint32_t)u_min(PATHS_A_TICK + qp->npaths / 4, qp->npaths);
+	struct nic_path *p;
+
+	while (n--) {
+		p = TAILQ_FIRST(&qp->paths);
+		TAILQ_REMOVE(&qp->paths, p, link_all);
+		TAILQ_INSERT_TAIL(&qp->paths, p, link_all);
+		tick_path(p);
+	}
+}
+
+void nic_tick(struct nic_qp *qp)
+{
+	uint64_t now = u_now();
+
+	qp->polls_left = NIC_POLLS_A_LOOK;
+	if (now - qp->ticked < NIC_TICK)
+		return;
+	qp->ticked = now;
+	wire_shm_tick(qp->shm);
+	tick_paths(qp);
+	tick_ending(qp);
+}

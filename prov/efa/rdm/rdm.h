@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * rdm.h - door of the message layer: reliable datagram endpoints that speak
+ * the EFA RDM protocol version 4 over the device port
+ *
+ *    fi/ --- rdm_send, rdm_recv, rdm_peek, rdm_rma, rdm_cancel ---> rdm_ep
+ *    fi/ <-- rdm_cq_read <-- [ rdm_cq: ring of results ] <---------- rdm_ep
+ *                  rdm_progress(ep) drives it     rdm_av: address table
+ *
+ * How to drive it
+ *   rdm_av_new, rdm_cq_new, rdm_ep_open; then (send | recv | ... | progress,
+ *   cq_read)*; rdm_ep_drain, rdm_ep_close, rdm_cq_free, rdm_av_free.
+ *
+ * Threads: an endpoint belongs to one thread at a time (fi/ holds its lock);
+ * rdm_cq and rdm_av may be shared by endpoints and lock themselves.
+ * Results come out of the rdm_cq and in counters only; nothing calls back.
+ */
+#ifndef RDM_H
+#define RDM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "dev/dev.h"
+
+/* An index into an rdm_av; what the application calls fi_addr. */
+#define RDM_ADDR_NONE UINT64_MAX
+
+#define RDM_IOV_MAX 4
+
+/* ---- errors ------------------------------------------------------------ */
+
+/*
+ * Why an operation failed: 1..4095 the device's status (enum dev_status),
+ * 4096..4127 the provider codes of fi_efa(7), above that the user's doing.
+ */
+enum rdm_err {
+	RDM_OK = 0,
+	RDM_ERR_OTHER = 4096,
+	RDM_ERR_BAD_PKT = 4098,
+	RDM_ERR_UNKNOWN_PKT = 4099,
+	RDM_ERR_DUPLICATE = 4104,
+	RDM_ERR_NOMEM = 4105,
+	RDM_ERR_RMA_ADDR = 4111,
+	RDM_ERR_HANDSHAKE = 4113,
+	RDM_ERR_SIZE = 4115,
+	RDM_ERR_PEER_GONE = 4124, /* after a handshake */
+	RDM_ERR_PEER_SILENT = 4126, /* before any handshake */
+	RDM_ERR_PEER_ABORT = 4127, /* the peer gave the operation up */
+	RDM_ERR_TRUNC = 8192, /* message longer than the receive buffer */
+	RDM_ERR_NOMSG, /* peek found nothing */
+	RDM_ERR_CANCELED, /* rdm_cancel, or the endpoint was closed */
+};
+
+/* ---- completion queue --------------------------------------------------- */
+
+enum rdm_comp_kind {
+	RDM_COMP_SEND,
+	RDM_COMP_RECV,
+	RDM_COMP_READ,
+	RDM_COMP_WRITE,
+	RDM_COMP_REMOTE_WRITE, /* a peer wrote here with CQ data */
+	RDM_COMP_RELEASE, /* a multi-receive buffer is the user's again */
+	RDM_COMP_KINDS,
+};
+
+enum rdm_comp_flags {
+	RDM_COMP_TAGGED = 1,
+	RDM_COMP_DATA = 2, /* data is valid */
+	RDM_COMP_MULTI = 4, /* last use of a multi-receive buffer */
+	RDM_COMP_FLAGS = 8, /* one above all of them */
+};
+
+/* What an error entry tells beside the rdm_comp. */
+struct rdm_comp_error {
+	uint64_t olen; /* bytes that did not fit */
+	struct dev_addr self, peer; /* peer is zero when unknown */
+};
+
+struct rdm_comp {
+	void *context;
+	uint64_t len; /* bytes received (of a truncated message: that were
+			 delivered); of a peek: of the whole message */
+	void *buf; /* receive: where the bytes lie */
+	uint64_t data;
+	uint64_t tag;
+	uint64_t source; /* index of the sender, or RDM_ADDR_NONE */
+	uint16_t kind; /* enum rdm_comp_kind */
+	uint16_t flags; /* enum rdm_comp_flags */
+	uint32_t err; /* enum rdm_err; 0 success */
+	struct rdm_comp_error *error; /* malloced, the reader's to free();
+					 NULL on success or without memory */
+};
+
+struct rdm_cq;
+
+/*
+ * size: entries that need no further memory, a hint; the queue grows and is
+ * never overrun. locked: endpoints of several threads share it.
+ */
+struct rdm_cq *rdm_cq_new(size_t size, bool locked);
+void rdm_cq_free(struct rdm_cq *cq);
+
+/*
+ * Takes up to n entries from the front, but none from the first error on:
+ * returns their number; 0 when empty; -1 when the first one is an error (take
+ * it with rdm_cq_read_error: 1, or 0 when the first entry is no error).
+ */
+int rdm_cq_read(struct rdm_cq *cq, struct rdm_comp *comp, int n);
+int rdm_cq_read_error(struct rdm_cq *cq, struct rdm_comp *comp);
+bool rdm_cq_empty(struct rdm_cq *cq);
+
+/* An eventfd to signal at the next push after rdm_cq_sleep; -1: none. */
+void rdm_cq_set_fd(struct rdm_cq *cq, int fd);
+/* Returns false, not armed, when there are entries. */
+bool rdm_cq_sleep(struct rdm_cq *cq);
+
+/* ---- counters ------------------------------------------------------------ */
+
+struct rdm_cntr {
+	_Atomic uint64_t ok;
+	_Atomic uint64_t failed;
+};
+
+/* What an endpoint counts where; any of them may be NULL. */
+enum rdm_cntr_use {
+	RDM_CNTR_SEND,
+	RDM_CNTR_RECV,
+	RDM_CNTR_READ,
+	RDM_CNTR_WRITE,
+	RDM_CNTR_REMOTE_READ,
+	RDM_CNTR_REMOTE_WRITE,
+	RDM_CNTR_USES,
+};
+
+/* ---- addresses ----------------------------------------------------------- */
+
+struct rdm_av;
+
+/* count: addresses expected, a hint. */
+struct rdm_av *rdm_av_new(size_t count);
+void rdm_av_free(struct rdm_av *av);
+
+/*
+ * Writes the index of the address; the same address again gives the same
+ * index and one more reference. -EINVAL an address that cannot be (zero gid
+ * or queue pair number), -ENOMEM.
+ */
+int rdm_av_insert(struct rdm_av *av, const struct dev_addr *addr,
+		  uint64_t *index);
+/* Drops a reference. 1: it was the last; 0: others left; -EINVAL unknown. */
+int rdm_av_remove(struct rdm_av *av, uint64_t index);
+/* -EINVAL when index is not in use. Takes no lock. */
+int rdm_av_lookup(const struct rdm_av *av, uint64_t index,
+		  struct dev_addr *addr);
+/* RDM_ADDR_NONE when it is not there. */
+uint64_t rdm_av_find(struct rdm_av *av, const struct dev_addr *addr);
+/* Changes whenever something was inserted. Takes no lock. */
+uint32_t rdm_av_generation(const struct rdm_av *av);
+
+/* ---- endpoint ------------------------------------------------------------ */
+
+struct rdm_ep_config {
+	struct dev *dev;
+	struct rdm_av *av;
+	struct rdm_cq *tx_cq, *rx_cq; /* may be the same */
+	struct rdm_cntr *cntr[RDM_CNTR_USES];
+	size_t tx_size; /* send operations under way at most */
+	size_t medium_max; /* bytes up to which a message goes as MEDIUM */
+	size_t read_min; /* bytes from which it is pulled; 0: device's */
+	size_t unexpected_max; /* bytes of unmatched messages kept before
+				  peers are held back */
+	size_t min_multi_recv; /* bytes left below which a multi-receive
+				  buffer is released */
+	uint64_t features_off; /* handshake feature bits not to use */
+};
+
+struct rdm_ep;
+
+/* Opens queue pair and dev cq. Errors: as dev_qp_open, -ENOMEM. */
+int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **ep);
+
+/*
+ * Gives what peers still wait for (queued packets, acknowledgements) up to
+ * timeout ns to get out, polling. True when nothing is left.
+ */
+bool rdm_ep_drain(struct rdm_ep *ep, uint64_t timeout);
+
+/* Posted receives vanish without completion, as libfabric has it. */
+void rdm_ep_close(struct rdm_ep *ep);
+
+void rdm_ep_addr(const struct rdm_ep *ep, struct dev_addr *addr);
+void rdm_ep_set_min_multi_recv(struct rdm_ep *ep, size_t bytes);
+
+/* The application removed or inserted this index. */
+void rdm_ep_forget(struct rdm_ep *ep, uint64_t index);
+
+/* Bytes that fit one packet whatever headers it needs: for inject limits. */
+size_t rdm_inject_max(uint32_t mtu);
+
+/* Receives completions and packets, goes on with what waits. */
+void rdm_progress(struct rdm_ep *ep);
+
+/* See dev_cq_fd and dev_cq_arm; arm says 1 too when packets wait to go out. */
+int rdm_ep_fd(struct rdm_ep *ep);
+int rdm_ep_arm(struct rdm_ep *ep);
+
+enum rdm_flags {
+	RDM_TAGGED = 1,
+	RDM_DATA = 2, /* data travels along */
+	RDM_INJECT = 4, /* the buffer is the caller's at return */
+	RDM_COMPLETION = 8, /* write an entry on success too */
+	RDM_DELIVERY = 16, /* complete when the peer's user has it */
+	RDM_MULTI_RECV = 32,
+	RDM_CLAIM = 64,
+	RDM_DISCARD = 128,
+};
+
+struct rdm_send {
+	const struct iovec *iov; /* copied; the bytes are read later unless
+				    RDM_INJECT */
+	uint32_t iovcnt; /* 0..RDM_IOV_MAX */
+	uint32_t flags; /* enum rdm_flags */
+	uint64_t to; /* index in the av */
+	uint64_t tag;
+	uint64_t data;
+	void *context;
+};
+
+/*
+ * 0: accepted, the result comes as a completion. -EAGAIN: no room (progress,
+ * then again). -EINVAL unknown index, -EMSGSIZE an inject too long, -ENOMEM.
+ */
+int rdm_send(struct rdm_ep *ep, const struct rdm_send *op);
+
+struct rdm_recv {
+	const struct iovec *iov; /* copied */
+	uint32_t iovcnt; /* 0..RDM_IOV_MAX; 1 with RDM_MULTI_RECV */
+	uint32_t flags; /* TAGGED, COMPLETION, MULTI_RECV; CLAIM: into this
+			   buffer goes the message that was claimed with the
+			   same context; CLAIM|DISCARD: drop it */
+	uint64_t from; /* index, or RDM_ADDR_NONE for any */
+	uint64_t tag;
+	uint64_t ignore; /* tag bits that need not be equal */
+	void *context;
+};
+
+/* Errors as rdm_send; -ENOMSG: CLAIM of something not claimed. */
+int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op);
+
+/*
+ * Looks for an unexpected message and always answers with one completion: its
+ * len, tag, data and source, or RDM_ERR_NOMSG. flags: TAGGED; CLAIM keeps the
+ * message for rdm_recv with CLAIM and the same context; DISCARD drops it.
+ * iov of op is not used.
+ */
+int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op);
+
+/* Cancels the posted receive with that context. -ENOENT: none is posted. */
+int rdm_cancel(struct rdm_ep *ep, void *context);
+
+struct rdm_rma {
+	bool read; /* else write */
+	const struct iovec *iov; /* one element; copied */
+	struct dev_mr *mr; /* of iov; may be NULL */
+	uint64_t remote; /* address in the peer's region */
+	uint32_t key;
+	uint32_t flags; /* DATA, INJECT, COMPLETION, DELIVERY */
+	uint64_t to;
+	uint64_t data; /* low 32 bits travel */
+	void *context;
+};
+
+/* As rdm_send. */
+int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op);
+
+struct rdm_stats {
+	uint64_t bad_packets; /* dropped: malformed, stale or foreign */
+	uint64_t duplicates; /* dropped: message number already seen */
+	uint64_t unexpected; /* messages that had to be kept */
+	uint64_t reordered; /* messages that came early */
+	uint64_t pressure; /* times peers were held back */
+};
+
+const struct rdm_stats *rdm_ep_stats(const struct rdm_ep *ep);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * rdm_ep.c - an endpoint: open, progress, drain, close
+ */
+#include "rdm/rdm_ep.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "util/u_hash.h"
+#include "util/u_time.h"
+
+size_t rdm_inject_max(uint32_t mtu)
+{
+	return mtu - RDM_PKT_HDR_RESERVE;
+}
+
+static void pools_init(struct rdm_ep *ep)
+{
+	u_pool_init(&ep->peers, sizeof(struct rdm_peer), 16, U_POOL_MAX);
+	u_pool_init(&ep->txs, sizeof(struct rdm_tx), 64,
+		    (uint32_t)u_min(ep->config.tx_size, U_POOL_MAX));
+	u_pool_init(&ep->rxs, sizeof(struct rdm_rx), 64, U_POOL_MAX);
+	u_pool_init(&ep->msgs, sizeof(struct rdm_msg), 64, U_POOL_MAX);
+	u_pool_init(&ep->ctl_pool, sizeof(struct rdm_ctl), 16, U_POOL_MAX);
+}
+
+static void pools_fini(struct rdm_ep *ep)
+{
+	u_pool_fini(&ep->peers);
+	u_pool_fini(&ep->txs);
+	u_pool_fini(&ep->rxs);
+	u_pool_fini(&ep->msgs);
+	u_pool_fini(&ep->ctl_pool);
+}
+
+static uint64_t features_of(const struct rdm_ep_config *config)
+{
+	uint32_t caps = config->dev->info.caps;
+	uint64_t features = RDM_FEATURE_DC | RDM_FEATURE_CONNID;
+
+	if (caps & DEV_CAP_READ)
+		features |= RDM_FEATURE_READ;
+	if (caps & DEV_CAP_WRITE)
+		features |= RDM_FEATURE_WRITE;
+	return features & ~config->features_off;
+}
+
+static void limits_set(struct rdm_ep *ep)
+{
+	struct rdm_ep_config *config = &ep->config;
+
+	ep->mtu = config->dev->info.mtu;
+	ep->slice_max = ep->mtu;
+	if (!config->read_min)
+		config->read_min = config->dev->info.read_min;
+	/* 28: the longest header of an eager message after the handshake. */
+	ep->eager_max = u_min(ep->mtu - 28, config->read_min - 1);
+	ep->features = features_of(config);
+}
+
+/* A connid: 31 bits, never 0. */
+static uint32_t draw_connid(void)
+{
+	return (uint32_t)(u_random64() >> 33) | 1;
+}
+
+int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
+{
+	struct rdm_ep *ep = calloc(1, sizeof(*ep));
+	int ret = -ENOMEM;
+
+	if (!ep)
+		return -ENOMEM;
+	ep->config = *config;
+	limits_set(ep);
+	pools_init(ep);
+	TAILQ_INIT(&ep->ctls);
+	TAILQ_INIT(&ep->sending);
+	TAILQ_INIT(&ep->reading);
+	TAILQ_INIT(&ep->posted);
+	TAILQ_INIT(&ep->claimed);
+	if (rdm_match_init(&ep->match[0]))
+		goto free_ep;
+	if (rdm_match_init(&ep->match[1]))
+		goto fini_match;
+	if (rdm_keyq_init(&ep->by_addr, 6))
+		goto fini_match_tagged;
+	ret = dev_cq_open(config->dev, &ep->cq);
+	if (ret)
+		goto fini_peers;
+	ret = dev_qp_open(config->dev, DEV_QP_RDM, ep->cq, draw_connid(),
+			  &ep->qp);
+	if (ret)
+		goto close_cq;
+	*out = ep;
+	return 0;
+
+close_cq:
+	dev_cq_close(ep->cq);
+fini_peers:
+	rdm_keyq_fini(&ep->by_addr);
+fini_match_tagged:
+	rdm_match_fini(&ep->match[1]);
+fini_match:
+	rdm_match_fini(&ep->match[0]);
+free_ep:
+	pools_fini(ep);
+	free(ep);
+	return ret;
+}
+
+static void ops_free(struct rdm_ep *ep)
+{
+	struct rdm_msg *msg;
+	struct rdm_tx *tx;
+	uint32_t cursor = 0;
+
+	while ((tx = u_pool_next(&ep->txs, &cursor)))
+		rdm_tx_free(ep, tx);
+	cursor = 0;
+	while ((msg = u_pool_next(&ep->msgs, &cursor)))
+		rdm_msg_free(ep, msg);
+}
+
+void rdm_ep_close(struct rdm_ep *ep)
+{
+	ops_free(ep);
+	rdm_peers_fini(ep);
+	dev_qp_close(ep->qp);
+	dev_cq_close(ep->cq);
+	rdm_match_fini(&ep->match[1]);
+	rdm_match_fini(&ep->match[0]);
+	pools_fini(ep);
+	free(ep);
+}
+
+static void sending_resume(struct rdm_ep *ep)
+{
+	struct rdm_tx *tx = TAILQ_FIRST(&ep->sending);
+
+	while (tx) {
+		struct rdm_tx *next = TAILQ_NEXT(tx, queue);
+		bool done = tx->kind == RDM_TX_MSG ? rdm_bulk_resume(ep, tx) :
+						     rdm_rma_resume(ep, tx);
+
+		if (done) {
+			TAILQ_REMOVE(&ep->sending, tx, queue);
+			rdm_tx_settle(ep, tx);
+		}
+		tx = next;
+	}
+}
+
+static __attribute__((noinline)) void resume(struct rdm_ep *ep)
+{
+	rdm_ctl_resume(ep);
+	sending_resume(ep);
+	rdm_msg_read_on(ep);
+	ep->busy = !TAILQ_EMPTY(&ep->ctls) || !TAILQ_EMPTY(&ep->sending) ||
+		   !TAILQ_EMPTY(&ep->reading);
+}
+
+void rdm_progress(struct rdm_ep *ep)
+{
+	struct dev_wc wc[RDM_POLL_BATCH];
+	int n = dev_poll(ep->cq, wc, RDM_POLL_BATCH);
+
+	for (int i = 0; i < n; i++)
+		rdm_in_wc(ep, &wc[i]);
+	if (n)
+		dev_give_back(ep->cq);
+	if (u_unlikely(ep->busy))
+		resume(ep);
+}
+
+/* Whether the device still holds something of ours. */
+static bool posted_left(struct rdm_ep *ep)
+{
+	uint32_t cursor = 0;
+	struct rdm_tx *tx;
+
+	while ((tx = u_pool_next(&ep->txs, &cursor))) {
+		if (tx->wrs)
+			return true;
+	}
+	return false;
+}
+
+bool rdm_ep_drain(struct rdm_ep *ep, uint64_t timeout)
+{
+	uint64_t end = u_now() + timeout;
+
+	while (ep->busy || posted_left(ep)) {
+		if (u_now() > end)
+			return false;
+		rdm_progress(ep);
+	}
+	return true;
+}
+
+void rdm_ep_addr(const struct rdm_ep *ep, struct dev_addr *addr)
+{
+	*addr = ep->qp->addr;
+}
+
+void rdm_ep_set_min_multi_recv(struct rdm_ep *ep, size_t bytes)
+{
+	ep->config.min_multi_recv = bytes;
+}
+
+int rdm_ep_fd(struct rdm_ep *ep)
+{
+	return dev_cq_fd(ep->cq);
+}
+
+int rdm_ep_arm(struct rdm_ep *ep)
+{
+	return ep->busy ? 1 : dev_cq_arm(ep->cq);
+}
+
+const struct rdm_stats *rdm_ep_stats(const struct rdm_ep *ep)
+{
+	return &ep->stats;
+}

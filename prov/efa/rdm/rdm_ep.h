@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * rdm_ep.h - inside of an endpoint: peers, operations, messages
+ *
+ *   rdm_send.c  user's send -> first packet        rdm_in.c   packet -> handler
+ *   rdm_tx.c    a send's life, control packets     rdm_msg.c  incoming message
+ *   rdm_bulk.c  the bytes after the first packet   rdm_rx.c   posted receives
+ *   rdm_rma.c   device read and write              rdm_peer.c who is who
+ *
+ * Nouns
+ *   rdm_tx   an operation of our user that sends or does RMA
+ *   rdm_rx   a receive of our user, from post to completion
+ *   rdm_msg  a message of a peer, from its first packet to its last byte; its
+ *            rx is NULL while it is unexpected. Messages of one packet that
+ *            find a receive at once never become an rdm_msg.
+ *
+ * Invariants
+ *   I1  A message number is used up only when its first packet was accepted.
+ *   I2  An id of ours that a peer echoes is a pool id with a generation, and
+ *       counts only for the peer that it was given to.
+ *   I3  Every accepted operation ends in exactly one completion or none, as
+ *       its flags say; errors always complete.
+ */
+#ifndef RDM_EP_H
+#define RDM_EP_H
+
+#include <sys/queue.h>
+
+#include "rdm/rdm.h"
+#include "rdm/rdm_cq.h"
+#include "rdm/rdm_match.h"
+#include "rdm/rdm_pkt.h"
+#include "rdm/rdm_reorder.h"
+#include "util/u_base.h"
+#include "util/u_pool.h"
+
+#define RDM_POLL_BATCH 16
+/* Packets granted by one CTS. */
+#define RDM_CTS_PKTS 32
+/* Longest control packet (a HANDSHAKE with all its headers). */
+#define RDM_CTL_MAX 64
+
+TAILQ_HEAD(rdm_tx_list, rdm_tx);
+TAILQ_HEAD(rdm_msg_list, rdm_msg);
+
+/* ---- peers --------------------------------------------------------------- */
+
+struct rdm_peer {
+	/* What the data path of eager messages touches. */
+	struct dev_ah *ah;
+	uint64_t index; /* in the av; RDM_ADDR_NONE: not inserted */
+	uint32_t connid; /* == addr.qkey */
+	uint32_t tx_msg_id; /* of the next message to it */
+	uint32_t rx_msg_id; /* expected next from it */
+	bool shaken; /* its HANDSHAKE came */
+	bool greeted; /* ours went out */
+	bool keep_raw; /* it wants the raw address in every request */
+	bool gone; /* the device said so */
+	/* The rest. */
+	uint64_t features; /* of its HANDSHAKE; 0 before */
+	uint32_t device_version;
+	uint32_t av_generation; /* when index was last looked for */
+	struct dev_addr addr;
+	struct rdm_reorder early;
+	struct rdm_tx_list txs; /* every operation under way to it */
+	struct rdm_msg_list msgs; /* every rdm_msg from it */
+	struct rdm_tx_list parked; /* wait for its HANDSHAKE */
+	struct rdm_keyq_node by_addr; /* in ep->by_addr */
+};
+
+/* ---- operations of our user ----------------------------------------------- */
+
+enum rdm_tx_state {
+	RDM_TX_SENT, /* all is posted; acknowledgements may be missing */
+	RDM_TX_SENDING, /* has packets to post: on ep->sending */
+	RDM_TX_PARKED, /* waits for the HANDSHAKE */
+	RDM_TX_WAIT_CTS, /* window used up */
+};
+
+enum rdm_tx_kind { RDM_TX_MSG, RDM_TX_READ, RDM_TX_WRITE };
+
+struct rdm_tx {
+	TAILQ_ENTRY(rdm_tx) link; /* peer->txs */
+	TAILQ_ENTRY(rdm_tx) queue; /* ep->sending or peer->parked */
+	struct rdm_peer *peer;
+	void *context;
+	uint8_t state; /* enum rdm_tx_state */
+	uint8_t kind; /* enum rdm_tx_kind */
+	uint8_t type; /* enum rdm_pkt_type of its packets */
+	bool wait_done; /* RECEIPT or EOR is still to come */
+	uint32_t flags; /* enum rdm_flags */
+	uint32_t err; /* enum rdm_err, first one */
+	uint32_t wrs; /* posted and not completed */
+	uint32_t msg_id;
+	uint32_t recv_id; /* of the receiver's operation, from its CTS */
+	uint32_t iovcnt;
+	uint32_t mrcnt;
+	uint64_t len; /* bytes of the message */
+	uint64_t sent; /* bytes posted so far */
+	uint64_t window; /* bytes the receiver still grants */
+	uint64_t tag;
+	uint64_t data;
+	struct iovec iov[RDM_IOV_MAX];
+	struct dev_mr *mr[RDM_IOV_MAX]; /* of a message to be pulled */
+	uint64_t remote; /* RMA */
+	uint32_t key; /* RMA */
+	struct dev_mr *local_mr; /* RMA; the user's */
+	void *copy; /* RMA inject: our copy of the bytes; else NULL */
+};
+
+/* ---- receives -------------------------------------------------------------- */
+
+struct rdm_rx {
+	struct rdm_match_recv match; /* while posted */
+	void *context;
+	uint32_t flags; /* enum rdm_flags */
+	uint32_t iovcnt;
+	uint64_t capacity; /* bytes of iov */
+	struct iovec iov[RDM_IOV_MAX]; /* multi-receive: what is left */
+	/* Multi-receive. */
+	struct rdm_rx *parent; /* of a part: the buffer it was cut from */
+	uint32_t parts; /* of a buffer: parts under way */
+	bool posted; /* in the match tables */
+	TAILQ_ENTRY(rdm_rx) all; /* ep->rxs while posted */
+};
+
+TAILQ_HEAD(rdm_rx_list, rdm_rx);
+
+/* ---- messages of peers ------------------------------------------------------ */
+
+enum rdm_msg_state {
+	RDM_MSG_WAITING, /* unexpected, or claimed */
+	RDM_MSG_COPYING, /* matched; its bytes come in packets */
+	RDM_MSG_READING, /* matched; we read them */
+};
+
+/* Bytes kept until a receive comes. */
+struct rdm_kept {
+	struct rdm_kept *next;
+	uint64_t offset;
+	uint32_t len;
+	uint8_t bytes[];
+};
+
+/* Payload bytes that are kept inside the rdm_msg itself. */
+#define RDM_MSG_SMALL 96
+
+struct rdm_msg {
+	struct rdm_match_msg match; /* while unexpected and not claimed */
+	TAILQ_ENTRY(rdm_msg) link; /* peer->msgs */
+	TAILQ_ENTRY(rdm_msg) queue; /* ep->reading, or ep->claimed */
+	struct rdm_peer *peer;
+	struct rdm_rx *rx; /* NULL while unexpected */
+	void *claim; /* context of the claim */
+	uint8_t state; /* enum rdm_msg_state */
+	uint8_t type; /* enum rdm_pkt_type of its first packet */
+	bool tagged;
+	bool has_data;
+	bool claimed;
+	bool queued; /* on ep->reading */
+	uint32_t msg_id;
+	uint32_t send_id;
+	uint32_t err; /* enum rdm_err, first one */
+	uint32_t reads; /* RDMA reads under way */
+	uint32_t iovcnt; /* of read_iov */
+	uint64_t tag;
+	uint64_t data;
+	uint64_t total; /* bytes of the message */
+	uint64_t got; /* bytes that have come */
+	uint64_t granted; /* bytes of the window not come yet */
+	uint64_t window; /* offset at which the window begins */
+	uint64_t asked; /* bytes for which reads are posted */
+	uint64_t held; /* bytes counted against the limit */
+	struct rdm_kept *kept;
+	/* Offsets that came, so that a duplicate is not counted twice: of the
+	   whole message (MEDIUM) or of the window (CTSDATA). */
+	uint64_t *seen; /* [seen_max], malloced */
+	uint32_t nseen, seen_max;
+	struct rdm_pkt_iov read_iov[RDM_PKT_IOV_MAX];
+	uint32_t small_len; /* bytes in small; they are those from offset 0 */
+	uint8_t small[RDM_MSG_SMALL];
+};
+
+/* A small packet that found no room when it was due. */
+struct rdm_ctl {
+	TAILQ_ENTRY(rdm_ctl) link;
+	struct rdm_peer *peer;
+	uint32_t len;
+	uint8_t bytes[RDM_CTL_MAX];
+};
+
+TAILQ_HEAD(rdm_ctl_list, rdm_ctl);
+
+/* ---- the endpoint ------------------------------------------------------------ */
+
+#define RDM_PEER_CHUNK 256
+
+struct rdm_ep {
+	/* Const after open. */
+	struct rdm_ep_config config;
+	struct dev_qp *qp;
+	struct dev_cq *cq;
+	uint32_t mtu;
+	uint64_t slice_max; /* bytes of a slice of a medium message */
+	uint64_t eager_max; /* bytes that always fit one packet once hands
+			       were shaken */
+	uint64_t features; /* what our HANDSHAKE says */
+	/* By message kind: untagged, tagged. */
+	struct rdm_match match[2];
+	/* Peers by av index, by source number of the device, by address. */
+	struct rdm_peer ***chunks; /* [nchunks][RDM_PEER_CHUNK] */
+	struct rdm_peer **sources; /* [nsources] */
+	uint32_t nchunks, nsources;
+	struct rdm_keyq by_addr;
+	/* Work that waits for room; busy is true while any of it is there. */
+	bool busy;
+	struct rdm_ctl_list ctls;
+	struct rdm_tx_list sending;
+	struct rdm_msg_list reading;
+	/* Memory. */
+	struct u_pool peers, txs, rxs, msgs, ctl_pool;
+	struct rdm_rx_list posted; /* every posted receive */
+	struct rdm_msg_list claimed;
+	uint64_t held; /* bytes of unexpected messages */
+	bool pressure; /* peers are held back */
+	struct rdm_stats stats;
+};
+
+/* Work request ids: what a completion belongs to. */
+enum rdm_wr_kind { RDM_WR_CTL, RDM_WR_TX, RDM_WR_MSG };
+
+static inline uint64_t rdm_wr_id(enum rdm_wr_kind kind, uint32_t id)
+{
+	return (uint64_t)kind << 32 | id;
+}
+
+/* ---- rdm_peer.c ---------------------------------------------------------------- */
+
+struct rdm_peer *rdm_peer_make(struct rdm_ep *ep, uint64_t index);
+
+/* The peer of an av index; NULL: unknown index, or no memory. Hot. */
+static inline struct rdm_peer *rdm_peer_at(struct rdm_ep *ep, uint64_t index)
+{
+	uint64_t chunk = index / RDM_PEER_CHUNK;
+	struct rdm_peer *peer;
+
+	if (u_likely(chunk < ep->nchunks && ep->chunks[chunk])) {
+		peer = ep->chunks[chunk][index % RDM_PEER_CHUNK];
+		if (u_likely(peer != NULL))
+			return peer;
+	}
+	return rdm_peer_make(ep, index);
+}
+
+/*
+ * Who sent a packet of which pkt holds the identity, from a source number;
+ * NULL: cannot be told, drop it. Learns what it finds out.
+ */
+struct rdm_peer *rdm_peer_identify(struct rdm_ep *ep, uint32_t source,
+				   const struct rdm_pkt *pkt);
+/* What the user knows the peer by, looked up again after insertions. */
+uint64_t rdm_peer_index(struct rdm_ep *ep, struct rdm_peer *peer);
+void rdm_peer_greet(struct rdm_ep *ep, struct rdm_peer *peer);
+void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
+		    const struct rdm_pkt *pkt);
+/* Ends everything under way with it. */
+void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer);
+/* The error that a device status means for a peer. */
+uint32_t rdm_peer_err(const struct rdm_peer *peer, uint32_t status);
+void rdm_peers_fini(struct rdm_ep *ep);
+
+/* ---- rdm_tx.c -------------------------------------------------------------------- */
+
+/* Bytes of an iov list. */
+static inline uint64_t rdm_iov_len(const struct iovec *iov, uint32_t n)
+{
+	uint64_t len = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+/* The part [offset, offset + len) of iov in out[RDM_IOV_MAX]; its count. */
+uint32_t rdm_iov_slice(const struct iovec *iov, uint32_t n, uint64_t offset,
+		       uint64_t len, struct iovec *out);
+
+/* Fills an operation from ep->txs and links it to its peer. */
+void rdm_tx_init(struct rdm_tx *tx, struct rdm_peer *peer,
+		 const struct rdm_send *op, uint64_t len);
+/* Ends it when nothing is outstanding any more: completion, memory. */
+void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx);
+void rdm_tx_fail(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t err);
+void rdm_tx_free(struct rdm_ep *ep, struct rdm_tx *tx);
+void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc);
+/* Puts it on ep->sending. */
+void rdm_tx_queue(struct rdm_ep *ep, struct rdm_tx *tx);
+void rdm_count(struct rdm_ep *ep, enum rdm_cntr_use use, bool ok);
+void rdm_complete_error(struct rdm_ep *ep, struct rdm_cq *cq,
+			struct rdm_comp *comp, uint64_t olen,
+			const struct rdm_peer *peer);
+
+/* Fills the identity that requests to this peer carry. */
+void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
+		      struct rdm_pkt *pkt);
+/* Sends a control packet now or, without room, later; in any case. */
+void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
+		  struct rdm_pkt *pkt);
+/* Posts what waited; false when it still waits. */
+bool rdm_ctl_resume(struct rdm_ep *ep);
+
+/* ---- rdm_bulk.c --------------------------------------------------------------------- */
+
+/*
+ * Post the first packet of a message: 0, -EAGAIN, -ENOMEM (no region left to
+ * be pulled from), -EMSGSIZE (does not fit one packet). After 0 tx->state says
+ * what is left to do.
+ */
+int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx);
+int rdm_medium_start(struct rdm_ep *ep, struct rdm_tx *tx);
+int rdm_longcts_start(struct rdm_ep *ep, struct rdm_tx *tx);
+int rdm_longread_start(struct rdm_ep *ep, struct rdm_tx *tx);
+/* Posts what it can; false when there is no room. Then state is SENDING. */
+bool rdm_bulk_resume(struct rdm_ep *ep, struct rdm_tx *tx);
+void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
+		  const struct rdm_pkt *pkt);
+/* EOR, RECEIPT: the receiver is done with it. */
+void rdm_bulk_done(struct rdm_ep *ep, struct rdm_peer *peer,
+		   const struct rdm_pkt *pkt);
+
+/* ---- rdm_rma.c ---------------------------------------------------------------------- */
+
+bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx);
+void rdm_rma_written(struct rdm_ep *ep, const struct dev_wc *wc);
+
+/* ---- rdm_rx.c ----------------------------------------------------------------------- */
+
+struct rdm_rx *rdm_rx_find(struct rdm_ep *ep, struct rdm_peer *peer,
+			   bool tagged, uint64_t tag);
+/* Copies into the receive at offset what fits of n bytes. */
+void rdm_rx_copy(struct rdm_rx *rx, uint64_t offset, const void *bytes,
+		 uint64_t n);
+/*
+ * Takes the receive out of the match tables for one message of `total`
+ * bytes. The result is the receive itself or, of a multi-receive buffer, a
+ * part of it; NULL without memory.
+ */
+struct rdm_rx *rdm_rx_take(struct rdm_ep *ep, struct rdm_rx *rx,
+			   uint64_t total);
+/* Writes the completion of a taken receive and frees it. comp holds what the
+   message brought; err 0 and a message longer than the receive: TRUNC. */
+void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
+		     struct rdm_peer *peer, struct rdm_comp *comp);
+
+/* ---- rdm_msg.c ---------------------------------------------------------------------- */
+
+/* First packet of a message in its turn. */
+void rdm_msg_first(struct rdm_ep *ep, struct rdm_peer *peer,
+		   const struct rdm_pkt *pkt);
+/* A further packet of a MEDIUM message. */
+void rdm_msg_more(struct rdm_ep *ep, struct rdm_msg *msg,
+		  const struct rdm_pkt *pkt);
+struct rdm_msg *rdm_msg_find(struct rdm_peer *peer, uint32_t msg_id);
+void rdm_msg_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
+		     const struct rdm_pkt *pkt);
+/* What a peek tells of it; context is left to the caller. */
+void rdm_msg_describe(struct rdm_ep *ep, struct rdm_msg *msg,
+		      struct rdm_comp *comp);
+/* The user posted a receive for an unexpected (or claimed) message. */
+void rdm_msg_match(struct rdm_ep *ep, struct rdm_msg *msg, struct rdm_rx *rx);
+void rdm_msg_free(struct rdm_ep *ep, struct rdm_msg *msg);
+/* The user does not want it: what the peer waits for is answered. */
+void rdm_msg_discard(struct rdm_ep *ep, struct rdm_msg *msg);
+void rdm_msg_fail(struct rdm_ep *ep, struct rdm_msg *msg, uint32_t err);
+/* Posts the reads that found no room. */
+void rdm_msg_read_on(struct rdm_ep *ep);
+void rdm_msg_wc(struct rdm_ep *ep, struct rdm_msg *msg,
+		const struct dev_wc *wc);
+
+/* ---- rdm_in.c ----------------------------------------------------------------------- */
+
+void rdm_in_wc(struct rdm_ep *ep, const struct dev_wc *wc);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * rdm_tx.c - the life of a send operation, and the small packets beside it
+ *
+ * An operation ends (rdm_tx_settle) when all its packets are posted, each of
+ * them is done, and the peer said so where the protocol has it say so.
+ */
+#include "rdm/rdm_ep.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/u_log.h"
+
+uint32_t rdm_iov_slice(const struct iovec *iov, uint32_t n, uint64_t offset,
+		       uint64_t len, struct iovec *out)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < n && len; i++) {
+		uint64_t part;
+
+		if (offset >= iov[i].iov_len) {
+			offset -= iov[i].iov_len;
+			continue;
+		}
+		part = u_min(iov[i].iov_len - offset, len);
+		out[count].iov_base = (char *)iov[i].iov_base + offset;
+		out[count++].iov_len = part;
+		len -= part;
+		offset = 0;
+	}
+	return count;
+}
+
+void rdm_tx_init(struct rdm_tx *tx, struct rdm_peer *peer,
+		 const struct rdm_send *op, uint64_t len)
+{
+	*tx = (struct rdm_tx){
+		.peer = peer,
+		.context = op->context,
+		.state = RDM_TX_SENT,
+		.kind = RDM_TX_MSG,
+		.flags = op->flags,
+		.msg_id = peer->tx_msg_id,
+		.iovcnt = op->iovcnt,
+		.len = len,
+		.tag = op->tag,
+		.data = op->data,
+	};
+	for (uint32_t i = 0; i < op->iovcnt; i++)
+		tx->iov[i] = op->iov[i];
+	TAILQ_INSERT_TAIL(&peer->txs, tx, link);
+}
+
+void rdm_tx_free(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	for (uint32_t i = 0; i < tx->mrcnt; i++)
+		dev_mr_close(tx->mr[i]);
+	free(tx->copy);
+	TAILQ_REMOVE(&tx->peer->txs, tx, link);
+	u_pool_put(&ep->txs, tx);
+}
+
+void rdm_count(struct rdm_ep *ep, enum rdm_cntr_use use, bool ok)
+{
+	struct rdm_cntr *cntr = ep->config.cntr[use];
+
+	if (u_likely(!cntr))
+		return;
+	atomic_fetch_add_explicit(ok ? &cntr->ok : &cntr->failed, 1,
+				  memory_order_release);
+}
+
+U_COLD void rdm_complete_error(struct rdm_ep *ep, struct rdm_cq *cq,
+			       struct rdm_comp *comp, uint64_t olen,
+			       const struct rdm_peer *peer)
+{
+	struct rdm_comp_error *error = calloc(1, sizeof(*error));
+
+	if (error) {
+		error->olen = olen;
+		rdm_ep_addr(ep, &error->self);
+		if (peer)
+			error->peer = peer->addr;
+	}
+	comp->error = error;
+	rdm_cq_push(cq, comp);
+}
+
+void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	static const struct {
+		enum rdm_comp_kind comp;
+		enum rdm_cntr_use use;
+	} kinds[] = {
+		[RDM_TX_MSG] = { RDM_COMP_SEND, RDM_CNTR_SEND },
+		[RDM_TX_READ] = { RDM_COMP_READ, RDM_CNTR_READ },
+		[RDM_TX_WRITE] = { RDM_COMP_WRITE, RDM_CNTR_WRITE },
+	};
+	struct rdm_comp comp;
+
+	if (tx->state != RDM_TX_SENT || tx->wrs || tx->wait_done)
+		return;
+	comp = (struct rdm_comp){
+		.context = tx->context,
+		.len = tx->len,
+		.tag = tx->tag,
+		.source = RDM_ADDR_NONE,
+		.kind = (uint16_t)kinds[tx->kind].comp,
+		.flags = tx->flags & RDM_TAGGED ? RDM_COMP_TAGGED : 0,
+		.err = tx->err,
+	};
+	rdm_count(ep, kinds[tx->kind].use, !tx->err);
+	if (u_unlikely(tx->err))
+		rdm_complete_error(ep, ep->config.tx_cq, &comp, 0, tx->peer);
+	else if (tx->flags & RDM_COMPLETION)
+		rdm_cq_push(ep->config.tx_cq, &comp);
+	rdm_tx_free(ep, tx);
+}
+
+void rdm_tx_queue(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	assert(tx->state == RDM_TX_SENDING);
+	TAILQ_INSERT_TAIL(&ep->sending, tx, queue);
+	ep->busy = true;
+}
+
+U_COLD void rdm_tx_fail(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t err)
+{
+	if (!tx->err)
+		tx->err = err;
+	if (tx->state == RDM_TX_SENDING)
+		TAILQ_REMOVE(&ep->sending, tx, queue);
+	else if (tx->state == RDM_TX_PARKED)
+		TAILQ_REMOVE(&tx->peer->parked, tx, queue);
+	tx->state = RDM_TX_SENT;
+	tx->wait_done = false;
+	rdm_tx_settle(ep, tx);
+}
+
+void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc)
+{
+	assert(tx->wrs);
+	tx->wrs--;
+	if (u_unlikely(wc->status))
+		rdm_tx_fail(ep, tx, rdm_peer_err(tx->peer, wc->status));
+	else
+		rdm_tx_settle(ep, tx);
+}
+
+/* ---- control packets ------------------------------------------------------ */
+
+void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
+		      struct rdm_pkt *pkt)
+{
+	if (pkt->type < RDM_PKT_REQ || (peer->shaken && !peer->keep_raw)) {
+		pkt->flags |= RDM_PKT_CONNID;
+		pkt->connid = ep->qp->addr.qkey;
+	} else {
+		pkt->flags |= RDM_PKT_RAW_ADDR;
+		pkt->raw = ep->qp->addr;
+	}
+}
+
+static int ctl_post(struct rdm_ep *ep, struct rdm_peer *peer,
+		    const void *bytes, uint32_t len)
+{
+	struct dev_wr wr = {
+		.id = rdm_wr_id(RDM_WR_CTL, 0),
+		.ah = peer->ah,
+		.op = DEV_SEND,
+		.hdr = bytes,
+		.hdr_len = len,
+	};
+
+	return dev_post(ep->qp, &wr, 1);
+}
+
+void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
+		  struct rdm_pkt *pkt)
+{
+	uint8_t bytes[RDM_PKT_HDR_MAX];
+	struct rdm_ctl *ctl;
+	uint32_t len;
+
+	if (peer->gone)
+		return;
+	rdm_pkt_identity(ep, peer, pkt);
+	len = rdm_pkt_build(bytes, pkt);
+	assert(len <= RDM_CTL_MAX);
+	if (ctl_post(ep, peer, bytes, len) != -EAGAIN)
+		return;
+	ctl = u_pool_get(&ep->ctl_pool);
+	if (!ctl) {
+		u_warn("no memory for a %s packet; an operation of a peer "
+		       "will not complete", rdm_pkt_row(pkt->type)->name);
+		return;
+	}
+	ctl->peer = peer;
+	ctl->len = len;
+	memcpy(ctl->bytes, bytes, len);
+	TAILQ_INSERT_TAIL(&ep->ctls, ctl, link);
+	ep->busy = true;
+}
+
+bool rdm_ctl_resume(struct rdm_ep *ep)
+{
+	struct rdm_ctl *ctl = TAILQ_FIRST(&ep->ctls);
+
+	while (ctl) {
+		struct rdm_ctl *next = TAILQ_NEXT(ctl, link);
+
+		if (ctl_post(ep, ctl->peer, ctl->bytes, ctl->len) !=
+		    -EAGAIN) {
+			TAILQ_REMOVE(&ep->ctls, ctl, link);
+			u_pool_put(&ep->ctl_pool, ctl);
+		}
+		ctl = next;
+	}
+	return TAILQ_EMPTY(&ep->ctls);
+}
