@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ROUNDS	21
-#define PASSES	20000u	/* there and back, in a round */
+#define ROUNDS 21
+#define PASSES 20000u /* there and back, in a round */
 
 /* The release of one side's turn pairs with the acquire of the other's. */
 static struct {

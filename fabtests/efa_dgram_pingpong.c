@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECVS		16u		/* posted all the time */
-#define RESEND_NS	20000000u
-#define LOSSES_MAX	1000u		/* of one round, then it is no network */
+#define RECVS 16u /* posted all the time */
+#define RESEND_NS 20000000u
+#define LOSSES_MAX 1000u /* of one round, then it is no network */
 
 static const struct ft_program program = {
 	.name = "efa_dgram_pingpong",
@@ -26,7 +26,7 @@ static const struct ft_program program = {
 };
 
 struct slot {
-	struct fi_context2 context;	/* first: the completion names the slot */
+	struct fi_context2 context; /* first: the completion names the slot */
 	struct ft_buf buf;
 };
 

@@ -13,12 +13,12 @@
 
 #include <stdlib.h>
 
-#define PING_TAG	1u
-#define OTHER_TAG	0x100000u
-#define SIZE		8u
-#define ROUNDS		20000u
-#define SETTLE_NS	200000000u	/* for unexpected messages to arrive */
-#define PATIENCE_NS	1000000000u	/* with a provider that says EAGAIN */
+#define PING_TAG 1u
+#define OTHER_TAG 0x100000u
+#define SIZE 8u
+#define ROUNDS 20000u
+#define SETTLE_NS 200000000u /* for unexpected messages to arrive */
+#define PATIENCE_NS 1000000000u /* with a provider that says EAGAIN */
 
 static const struct ft_program program = {
 	.name = "efa_match_latency",
@@ -32,8 +32,8 @@ struct match {
 	struct ft ft;
 	struct ft_buf tx, rx, other;
 	struct fi_context2 tx_context, rx_context;
-	struct fi_context2 *tx_other;	/* [opt.count] */
-	struct fi_context2 *rx_other;	/* [opt.count] */
+	struct fi_context2 *tx_other; /* [opt.count] */
+	struct fi_context2 *rx_other; /* [opt.count] */
 	size_t rounds;
 };
 

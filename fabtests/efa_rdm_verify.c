@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_EXTRA	(32u << 20)
+#define ARENA_EXTRA (32u << 20)
 
 static const struct ft_program program = {
 	.name = "efa_rdm_verify",
@@ -104,10 +104,10 @@ int main(int argc, char **argv)
 	open_best(&v);
 	ft_insert_self(&v.ft);
 	v.strict = !strcmp(v.ft.info->fabric_attr->prov_name, "efa");
-	v.data_mask = v.ft.info->domain_attr->cq_data_size >= 8 ?
-			      ~0ull :
-			      (1ull << 8 * v.ft.info->domain_attr
-						 ->cq_data_size) - 1;
+	v.data_mask =
+		v.ft.info->domain_attr->cq_data_size >= 8 ?
+			~0ull :
+			(1ull << 8 * v.ft.info->domain_attr->cq_data_size) - 1;
 	v.tx = ft_buf_new(&v.ft, v.ft.opt.max + ARENA_EXTRA);
 	v.rx = ft_buf_new(&v.ft, v.ft.opt.max + ARENA_EXTRA);
 	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)

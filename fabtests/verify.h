@@ -20,15 +20,15 @@
 #include "ft.h"
 #include "pattern.h"
 
-#define VF_GUARD	64u	/* bytes behind a receive that must stay */
-#define VF_GUARD_BYTE	0xc3
+#define VF_GUARD 64u /* bytes behind a receive that must stay */
+#define VF_GUARD_BYTE 0xc3
 
 /* One posted operation and, once done, its completion or error entry. */
 struct vf_op {
 	struct fi_context2 context; /* first: an entry's op_context is the op */
-	unsigned int entries;	/* that came for it */
+	unsigned int entries; /* that came for it */
 	bool done;
-	int err;		/* positive fi_errno, 0 for success */
+	int err; /* positive fi_errno, 0 for success */
 	uint64_t flags;
 	size_t len;
 	size_t olen;
@@ -43,16 +43,16 @@ enum vf_how {
 	VF_INJECT,
 	VF_DATA,
 	VF_INJECT_DATA,
-	VF_VECTOR,	/* cut into as many pieces as the provider takes */
-	VF_FLAGS,	/* sendmsg with message.flags */
+	VF_VECTOR, /* cut into as many pieces as the provider takes */
+	VF_FLAGS, /* sendmsg with message.flags */
 	VF_HOWS,
 };
 
 /* When the receives are posted. */
 enum vf_when {
-	VF_EXPECTED,	/* before the sends */
-	VF_UNEXPECTED,	/* once the messages had time to arrive */
-	VF_MIXED,	/* half and half */
+	VF_EXPECTED, /* before the sends */
+	VF_UNEXPECTED, /* once the messages had time to arrive */
+	VF_MIXED, /* half and half */
 };
 
 struct vf_message {
@@ -62,8 +62,8 @@ struct vf_message {
 	uint64_t flags;
 	bool vector_recv;
 
-	size_t at;		/* in either arena; set by vf_plan_run() */
-	uint64_t seed;		/* of the bytes */
+	size_t at; /* in either arena; set by vf_plan_run() */
+	uint64_t seed; /* of the bytes */
 	struct vf_op send, recv;
 };
 
@@ -73,25 +73,25 @@ struct vf_plan {
 	bool tagged;
 	bool client_sends;
 	enum vf_when when;
-	bool shuffle;		/* orders of sends and receives; tags differ */
+	bool shuffle; /* orders of sends and receives; tags differ */
 };
 
 struct verify {
 	struct ft ft;
-	struct ft_buf tx, rx;	/* arenas, of the same size */
+	struct ft_buf tx, rx; /* arenas, of the same size */
 	uint64_t random;
-	uint64_t serial;	/* of the messages' bytes */
-	uint64_t data_mask;	/* what fits cq_data_size */
-	bool strict;		/* the provider promises the efa contract */
-	const char *name;	/* of the case at hand */
+	uint64_t serial; /* of the messages' bytes */
+	uint64_t data_mask; /* what fits cq_data_size */
+	bool strict; /* the provider promises the efa contract */
+	const char *name; /* of the case at hand */
 	uint64_t passed, failed;
-	uint64_t stray;		/* entries that belong to no operation */
+	uint64_t stray; /* entries that belong to no operation */
 };
 
 struct vf_case {
 	const char *name;
 	void (*run)(struct verify *v);
-	uint64_t caps;		/* needed; else the case is skipped */
+	uint64_t caps; /* needed; else the case is skipped */
 };
 
 extern const struct vf_case vf_size_cases[];

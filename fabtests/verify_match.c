@@ -8,12 +8,11 @@
 
 #include <string.h>
 
-#define TAG		0x2000u
-#define SIZE		100u
-#define ROOM		256u	/* of a receive in the arena, with its guard */
+#define TAG 0x2000u
+#define SIZE 100u
+#define ROOM 256u /* of a receive in the arena, with its guard */
 
-static void send_one(struct verify *v, size_t len, uint64_t tag,
-		     uint64_t seed)
+static void send_one(struct verify *v, size_t len, uint64_t tag, uint64_t seed)
 {
 	struct vf_op op;
 
@@ -97,9 +96,9 @@ static void ignore_posted(struct verify *v)
 	static const struct {
 		uint64_t tag, ignore;
 	} posted[] = {
-		{ TAG + 0x100, 0 },	  { TAG, 0xf },
-		{ TAG + 0x20, 0xf },	  { 0, ~0ull },
-		{ TAG + 0x30, 0 },	  { 1ull << 63, 0 },
+		{ TAG + 0x100, 0 },	    { TAG, 0xf },
+		{ TAG + 0x20, 0xf },	    { 0, ~0ull },
+		{ TAG + 0x30, 0 },	    { 1ull << 63, 0 },
 		{ 1ull << 62, 1ull << 63 },
 	};
 	/* What is sent in this order, and the receive each must find. */
@@ -107,8 +106,8 @@ static void ignore_posted(struct verify *v)
 		uint64_t tag;
 		size_t finds;
 	} sent[] = {
-		{ TAG + 0x2f, 2 }, { TAG + 7, 1 },	{ TAG + 0x30, 3 },
-		{ TAG + 0x30, 4 }, { 3ull << 62, 6 },	{ 1ull << 63, 5 },
+		{ TAG + 0x2f, 2 },  { TAG + 7, 1 },    { TAG + 0x30, 3 },
+		{ TAG + 0x30, 4 },  { 3ull << 62, 6 }, { 1ull << 63, 5 },
 		{ TAG + 0x100, 0 },
 	};
 	const size_t n = sizeof(posted) / sizeof(posted[0]);
@@ -256,10 +255,17 @@ static void truncate_one(struct verify *v, size_t size, size_t room,
 static void truncation(struct verify *v)
 {
 	static const size_t sizes[][2] = {
-		{ 1, 0 },	  { 8, 7 },	       { 100, 0 },
-		{ 4000, 100 },	  { 5000, 4999 },      { 20000, 9000 },
-		{ 65536, 65535 }, { 300000, 4096 },    { 1048576, 1 },
-		{ 2000000, 0 },	  { 4000000, 3000000 },
+		{ 1, 0 },
+		{ 8, 7 },
+		{ 100, 0 },
+		{ 4000, 100 },
+		{ 5000, 4999 },
+		{ 20000, 9000 },
+		{ 65536, 65535 },
+		{ 300000, 4096 },
+		{ 1048576, 1 },
+		{ 2000000, 0 },
+		{ 4000000, 3000000 },
 	};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -273,8 +279,9 @@ static void truncation(struct verify *v)
 /* One's own endpoint is a peer like any other. */
 static void to_self(struct verify *v)
 {
-	static const size_t sizes[] = { 0,     1,     8,      100,     4096,
-					10000, 65536, 262144, 1048576, 4000000 };
+	static const size_t sizes[] = {
+		0, 1, 8, 100, 4096, 10000, 65536, 262144, 1048576, 4000000
+	};
 
 	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint64_t seed = v->serial++;

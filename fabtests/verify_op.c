@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define FAILURES_SHOWN	40u
+#define FAILURES_SHOWN 40u
 
 uint64_t vf_random(struct verify *v)
 {
@@ -66,8 +66,8 @@ void vf_skip(struct verify *v, const char *why)
 		printf("%-24s skipped: %s\n", v->name, why);
 }
 
-static void take_entry(struct verify *v,
-		       const struct fi_cq_tagged_entry *entry, fi_addr_t src)
+static void take_entry(struct verify *v, const struct fi_cq_tagged_entry *entry,
+		       fi_addr_t src)
 {
 	struct vf_op *op = entry->op_context;
 
@@ -94,8 +94,8 @@ static void take_error(struct verify *v, struct fid_cq *cq)
 	if (n != 1)
 		ft_die("fi_cq_readerr", n ? (int)n : -FI_EAVAIL);
 	if (!op) {
-		fprintf(stderr, "%s: an error without a context: %s\n",
-			v->name, fi_strerror(error.err));
+		fprintf(stderr, "%s: an error without a context: %s\n", v->name,
+			fi_strerror(error.err));
 		v->stray++;
 		return;
 	}
@@ -180,8 +180,8 @@ void vf_send(struct verify *v, struct vf_op *op, fi_addr_t to, size_t at,
 	ssize_t ret;
 
 	*op = (struct vf_op){ 0 };
-	while ((ret = fi_tsend(v->ft.ep, v->tx.p + at, len, v->tx.desc, to,
-			       tag, op)))
+	while ((ret = fi_tsend(v->ft.ep, v->tx.p + at, len, v->tx.desc, to, tag,
+			       op)))
 		vf_again(v, "fi_tsend", ret);
 }
 
@@ -228,6 +228,5 @@ void vf_expect_recv(struct verify *v, const struct vf_op *op, size_t len,
 		  (unsigned long long)op->flags);
 	if (v->ft.info->caps & FI_SOURCE)
 		vf_expect(v, op->src == v->ft.peer || op->src == v->ft.self,
-			  "source address %llx",
-			  (unsigned long long)op->src);
+			  "source address %llx", (unsigned long long)op->src);
 }

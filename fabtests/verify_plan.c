@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNEXPECTED_MS	200u
-#define SETTLE_MS	2u
-#define IOV_MAX_USED	8u
-#define ALIGN		8u
+#define UNEXPECTED_MS 200u
+#define SETTLE_MS 2u
+#define IOV_MAX_USED 8u
+#define ALIGN 8u
 
 struct vf_plan vf_plan_new(size_t n)
 {
@@ -116,11 +116,17 @@ static ssize_t send_pieces(struct verify *v, const struct vf_plan *plan,
 	struct iovec iov[IOV_MAX_USED];
 	void *desc[IOV_MAX_USED];
 	size_t n = cut(iov, desc, limit, v->tx.p + m->at, m->size, v->tx.desc);
-	struct fi_msg msg = { .msg_iov = iov, .desc = desc, .iov_count = n,
-			      .addr = ft->peer, .context = &m->send };
-	struct fi_msg_tagged tmsg = { .msg_iov = iov, .desc = desc,
-				      .iov_count = n, .addr = ft->peer,
-				      .tag = m->tag, .context = &m->send };
+	struct fi_msg msg = { .msg_iov = iov,
+			      .desc = desc,
+			      .iov_count = n,
+			      .addr = ft->peer,
+			      .context = &m->send };
+	struct fi_msg_tagged tmsg = { .msg_iov = iov,
+				      .desc = desc,
+				      .iov_count = n,
+				      .addr = ft->peer,
+				      .tag = m->tag,
+				      .context = &m->send };
 
 	if (m->how == VF_VECTOR && plan->tagged)
 		return fi_tsendv(ft->ep, iov, desc, n, ft->peer, m->tag,
@@ -141,8 +147,8 @@ static ssize_t tsend_once(struct verify *v, struct vf_message *m)
 	case VF_INJECT:
 		return fi_tinject(ep, p, m->size, v->ft.peer, m->tag);
 	case VF_INJECT_DATA:
-		return fi_tinjectdata(ep, p, m->size, data_of(v, m),
-				      v->ft.peer, m->tag);
+		return fi_tinjectdata(ep, p, m->size, data_of(v, m), v->ft.peer,
+				      m->tag);
 	case VF_DATA:
 		return fi_tsenddata(ep, p, m->size, v->tx.desc, data_of(v, m),
 				    v->ft.peer, m->tag, &m->send);
@@ -165,8 +171,7 @@ static ssize_t msend_once(struct verify *v, struct vf_message *m)
 	case VF_INJECT:
 		return fi_inject(ep, p, m->size, v->ft.peer);
 	case VF_INJECT_DATA:
-		return fi_injectdata(ep, p, m->size, data_of(v, m),
-				     v->ft.peer);
+		return fi_injectdata(ep, p, m->size, data_of(v, m), v->ft.peer);
 	case VF_DATA:
 		return fi_senddata(ep, p, m->size, v->tx.desc, data_of(v, m),
 				   v->ft.peer, &m->send);
@@ -285,8 +290,8 @@ static void check_received(struct verify *v, const struct vf_plan *plan,
 	vf_expect(v, !op->err && op->entries == 1 && op->len == m->size,
 		  "message of %zu bytes: %s, %u entries, %zu bytes", m->size,
 		  fi_strerror(op->err), op->entries, op->len);
-	vf_expect(v, (op->flags & FI_RECV) && (op->flags & kind),
-		  "flags %llx", (unsigned long long)op->flags);
+	vf_expect(v, (op->flags & FI_RECV) && (op->flags & kind), "flags %llx",
+		  (unsigned long long)op->flags);
 	vf_expect(v, !!(op->flags & FI_REMOTE_CQ_DATA) == has_data(m),
 		  "flags %llx: remote data or not",
 		  (unsigned long long)op->flags);

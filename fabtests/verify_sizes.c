@@ -6,13 +6,13 @@
 
 #include <stdlib.h>
 
-#define SMALL_SIZES	301u		/* 0..300, each of them */
-#define BATCH		43u		/* SMALL_SIZES in seven plans */
-#define ONE_BY_ONE	(1u << 20)	/* above: a plan for each message */
-#define CROWD_SIZE	(256u << 10)
-#define FLOOD		2000u
-#define FLOOD_SIZE	600u
-#define TAG		0x1000u
+#define SMALL_SIZES 301u /* 0..300, each of them */
+#define BATCH 43u /* SMALL_SIZES in seven plans */
+#define ONE_BY_ONE (1u << 20) /* above: a plan for each message */
+#define CROWD_SIZE (256u << 10)
+#define FLOOD 2000u
+#define FLOOD_SIZE 600u
+#define TAG 0x1000u
 
 static void small_sizes(struct verify *v, bool tagged, enum vf_when when)
 {
@@ -22,8 +22,9 @@ static void small_sizes(struct verify *v, bool tagged, enum vf_when when)
 		plan.tagged = tagged;
 		plan.when = when;
 		for (size_t i = 0; i < BATCH; i++)
-			plan.message[i] = (struct vf_message){
-				.size = size + i, .tag = TAG + size + i };
+			plan.message[i] =
+				(struct vf_message){ .size = size + i,
+						     .tag = TAG + size + i };
 		vf_plan_run_both(v, &plan);
 	}
 }
@@ -66,8 +67,9 @@ static void powers(struct verify *v, bool tagged, enum vf_when when)
 		plan.tagged = tagged;
 		plan.when = when;
 		for (size_t i = 0; i < 3; i++)
-			plan.message[i] = (struct vf_message){
-				.size = power - 1 + i, .tag = TAG + i };
+			plan.message[i] =
+				(struct vf_message){ .size = power - 1 + i,
+						     .tag = TAG + i };
 		vf_plan_run_both(v, &plan);
 	}
 }
@@ -98,7 +100,8 @@ static void random_order(struct verify *v)
 		for (size_t i = 0; i < plan.n; i++)
 			plan.message[i] = (struct vf_message){
 				.size = vf_random_size(v, CROWD_SIZE),
-				.tag = (TAG + i) << 20 };
+				.tag = (TAG + i) << 20
+			};
 		vf_plan_run_both(v, &plan);
 	}
 }
@@ -126,8 +129,8 @@ static void same_tag_order(struct verify *v)
 		plan.when = round & 1 ? VF_UNEXPECTED : VF_MIXED;
 		for (size_t i = 0; i < plan.n; i++)
 			plan.message[i] = (struct vf_message){
-				.size = vf_random_size(v, 64u << 10),
-				.tag = TAG };
+				.size = vf_random_size(v, 64u << 10), .tag = TAG
+			};
 		vf_plan_run_both(v, &plan);
 	}
 }
@@ -150,8 +153,7 @@ static void flood(struct verify *v)
 			vf_recv(v, &recv[posted], v->ft.peer,
 				posted * FLOOD_SIZE, FLOOD_SIZE, TAG + posted,
 				0);
-		vf_fill(v, sent * FLOOD_SIZE, sent % FLOOD_SIZE,
-			serial + sent);
+		vf_fill(v, sent * FLOOD_SIZE, sent % FLOOD_SIZE, serial + sent);
 		vf_send(v, &send[sent], v->ft.peer, sent * FLOOD_SIZE,
 			sent % FLOOD_SIZE, TAG + sent);
 		sent++;

@@ -85,13 +85,29 @@ struct mt_key {
 	size_t slot;
 };
 
+static inline struct mt_key mt_key(int rank, size_t size, size_t iteration,
+				   size_t slot)
+{
+	return (struct mt_key){ rank, size, iteration, slot };
+}
+
 void mt_fill(void *p, size_t len, struct mt_key key);
 /* Counts a message; a wrong byte is reported and counted as a failure. */
 void mt_check(struct mt *mt, const void *p, size_t len, struct mt_key key,
 	      const char *what);
+void mt_expect_status(struct mt *mt, MPI_Status *status, int source, int tag,
+		      size_t size);
+/* A buffer to send, and one with nothing of any pattern in it; both free(). */
+void *mt_filled(size_t size, struct mt_key key);
+void *mt_fresh(size_t size);
 /* For what is not bytes: counts, and reports what when it does not hold. */
 void mt_expect(struct mt *mt, bool holds, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Sizes around the limits of the protocols, for functional tests. */
+#define MT_SIZES 12u
+#define MT_BIG 300000u /* one of them, past every eager limit */
+extern const size_t mt_sizes[MT_SIZES];
 
 /* mt_stream.c: windows of messages over all pairs */
 struct mt_stream {

@@ -13,7 +13,7 @@
 #include <rdma/fi_endpoint.h>
 #include <rdma/fi_ext.h>
 
-#define FI_EXT_EFA_BEFORE(major, minor) \
+#define FI_EXT_EFA_BEFORE(major, minor)                   \
 	(FI_VERSION(FI_MAJOR_VERSION, FI_MINOR_VERSION) < \
 	 FI_VERSION(major, minor))
 

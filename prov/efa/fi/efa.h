@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <rdma/fabric.h>
 #include <rdma/fi_atomic.h>
@@ -110,7 +111,7 @@ struct efa_domain {
 	struct dev *dev;
 	bool rdm; /* else datagrams */
 	enum fi_threading threading;
-	struct fid_eq *eq; /* NULL: none bound */
+	struct efa_eq *eq; /* NULL: none bound */
 	_Atomic int refs; /* everything opened in it */
 };
 
@@ -129,8 +130,14 @@ int efa_domain_open(struct fid_fabric *fabric, struct fi_info *info,
 		    struct fid_domain **domain, void *context);
 int efa_eq_open(struct fid_fabric *fabric, struct fi_eq_attr *attr,
 		struct fid_eq **eq, void *context);
+
+struct efa_eq;
+
 /* 0: may sleep on its fd; -FI_EAGAIN: an event waits. */
-int efa_eq_trywait(struct fid_eq *eq);
+int efa_eq_trywait(struct fid *eq);
+/* For who binds one: it does not close before it is put back. */
+struct efa_eq *efa_eq_get(struct fid *eq);
+void efa_eq_put(struct efa_eq *eq);
 
 /* ---- the endpoints that a queue or counter drives (efa_watch.c) ---------- */
 
@@ -182,7 +189,6 @@ struct efa_av {
 	struct fid_av fid;
 	struct efa_domain *domain;
 	struct rdm_av *rdm; /* serves datagram endpoints as well */
-	enum fi_av_type type;
 	struct u_lock lock; /* of the list */
 	struct efa_ep **ep; /* [n]: enabled endpoints, to be told of removals */
 	size_t n, room;
@@ -194,9 +200,24 @@ int efa_av_open(struct fid_domain *domain, struct fi_av_attr *attr,
 int efa_av_add_ep(struct efa_av *av, struct efa_ep *ep);
 void efa_av_remove_ep(struct efa_av *av, struct efa_ep *ep);
 
-/* ---- completion queue and counter ---------------------------------------- */
+/* ---- completion queue, ring of datagram completions, counter ------------- */
 
 struct efa_ring;
+
+/* NULL without memory. event: eventfd to signal when a sleeper waits; -1. */
+struct efa_ring *efa_ring_new(size_t size, bool locked, int event);
+void efa_ring_free(struct efa_ring *ring);
+/* Keeps a place for one entry; false: all are taken or promised. */
+bool efa_ring_reserve(struct efa_ring *ring);
+/* The place is not needed. */
+void efa_ring_cancel(struct efa_ring *ring);
+/* Into a place that was reserved. comp->error is the ring's now. */
+void efa_ring_push(struct efa_ring *ring, const struct rdm_comp *comp);
+/* As rdm_cq_read, rdm_cq_read_error, rdm_cq_empty and rdm_cq_sleep. */
+int efa_ring_read(struct efa_ring *ring, struct rdm_comp *comp, int n);
+int efa_ring_read_error(struct efa_ring *ring, struct rdm_comp *comp);
+bool efa_ring_empty(struct efa_ring *ring);
+bool efa_ring_sleep(struct efa_ring *ring);
 
 #define EFA_ERR_TEXT 512 /* bytes of err_data at most */
 
@@ -204,8 +225,6 @@ struct efa_cq {
 	struct fid_cq fid;
 	struct rdm_cq *rdm; /* NULL in a datagram domain */
 	struct efa_ring *ring; /* of a datagram domain, else NULL */
-	/* The last read took as many as it wanted: there may be more. */
-	_Atomic bool more;
 	struct efa_watch watch;
 	/* cold */
 	struct efa_domain *domain;
@@ -218,8 +237,33 @@ struct efa_cq {
 
 int efa_cq_open(struct fid_domain *domain, struct fi_cq_attr *attr,
 		struct fid_cq **cq, void *context);
-int efa_cq_trywait(struct efa_cq *cq);
+
+/*
+ * The queue itself, of either kind. take: the number of entries, 0 for none,
+ * -1 when the first one is an error; take_error: 1, or 0 when it is not.
+ */
+static inline int efa_cq_take(struct efa_cq *cq, struct rdm_comp *comp, int n)
+{
+	if (u_likely(cq->rdm))
+		return rdm_cq_read(cq->rdm, comp, n);
+	return efa_ring_read(cq->ring, comp, n);
+}
+
+static inline int efa_cq_take_error(struct efa_cq *cq, struct rdm_comp *comp)
+{
+	if (cq->rdm)
+		return rdm_cq_read_error(cq->rdm, comp);
+	return efa_ring_read_error(cq->ring, comp);
+}
+
+static inline bool efa_cq_empty(struct efa_cq *cq)
+{
+	return cq->rdm ? rdm_cq_empty(cq->rdm) : efa_ring_empty(cq->ring);
+}
+
 /* Blocking reads (efa_cq_wait.c). */
+int efa_cq_trywait(struct efa_cq *cq);
+int efa_cq_signal(struct fid_cq *cq);
 ssize_t efa_cq_sread(struct fid_cq *cq, void *buf, size_t count,
 		     const void *cond, int timeout);
 ssize_t efa_cq_sreadfrom(struct fid_cq *cq, void *buf, size_t count,
@@ -262,17 +306,20 @@ struct efa_handle {
 	uint32_t send_flags, tsend_flags;
 	uint32_t recv_flags, trecv_flags;
 	uint64_t tx_op_flags, rx_op_flags; /* FI_*, where the above are from */
+	LIST_ENTRY(efa_handle) link; /* of an alias, in its endpoint's list */
 };
 
 struct efa_dgram;
 
-/* Options that fi_setopt has set; const once the endpoint is enabled. */
+/* What fi_setopt has set; const once the endpoint is enabled. */
 struct efa_ep_opt {
 	size_t min_multi_recv; /* bytes */
-	size_t max_size[4]; /* message, tagged, RMA, atomic */
-	size_t inject_size[4];
-	size_t rnr_retry; /* 0..7 */
-	int hmem_p2p;
+	/* Bytes: of messages, tagged, RMA, atomics. */
+	size_t max_size[4], inject_size[4];
+	size_t max_limit[4], inject_limit[4]; /* what was advertised */
+	size_t rnr_retry; /* 0..7; 7: for ever, as it always is here */
+	int hmem_p2p; /* FI_HMEM_P2P_* */
+	bool no_rdma; /* messages are not fetched by RDMA read */
 };
 
 struct efa_ep {
@@ -289,13 +336,13 @@ struct efa_ep {
 	struct efa_domain *domain;
 	struct efa_cq *tx_cq, *rx_cq;
 	struct efa_av *av;
-	struct fid_eq *eq;
+	struct efa_eq *eq; /* NULL: none bound */
 	struct efa_cntr *cntr[RDM_CNTR_USES];
 	uint64_t caps; /* of the info it was opened with */
 	size_t tx_size, rx_size;
 	struct efa_ep_opt opt;
 	bool enabled;
-	_Atomic int refs; /* aliases */
+	LIST_HEAD(, efa_handle) aliases;
 };
 
 static inline struct efa_handle *efa_handle_of(struct fid_ep *ep)
@@ -314,16 +361,18 @@ int efa_ep_open(struct fid_domain *domain, struct fi_info *info,
 int efa_ep_enable(struct efa_ep *ep);
 void efa_ep_disable(struct efa_ep *ep);
 /* The operation tables that fit the state and the capabilities. */
-void efa_ep_set_ops(struct efa_handle *handle);
+void efa_handle_set_ops(struct efa_handle *handle);
+/* efa_alias.c */
+int efa_alias_open(struct efa_ep *ep, struct fi_alias *alias);
 /* efa_ep_opt.c */
-void efa_ep_opt_init(struct efa_ep *ep, size_t inject_size, size_t max_size);
+void efa_ep_opt_init(struct efa_ep *ep, const struct fi_info *info);
 int efa_ep_getopt(fid_t fid, int level, int name, void *val, size_t *len);
 int efa_ep_setopt(fid_t fid, int level, int name, const void *val, size_t len);
-/* efa_flags.c */
 void efa_handle_set_tx_flags(struct efa_handle *handle, uint64_t op_flags);
 void efa_handle_set_rx_flags(struct efa_handle *handle, uint64_t op_flags);
-int efa_handle_control_flags(struct efa_handle *handle, bool set,
-			     uint64_t *flags);
+/* FI_GETOPSFLAG and FI_SETOPSFLAG. */
+int efa_handle_get_flags(const struct efa_handle *handle, uint64_t *flags);
+int efa_handle_set_flags(struct efa_handle *handle, uint64_t flags);
 
 /* Flags of a transmit call that cannot be served. */
 #define EFA_TX_REFUSED (FI_FENCE | FI_TRIGGER | FI_COMMIT_COMPLETE)
@@ -363,12 +412,13 @@ static inline uint32_t efa_rx_flags(const struct efa_ep *ep, uint64_t flags)
 /* Posts a receive, or looks for a message when flags have FI_PEEK. */
 ssize_t efa_recv_op(struct efa_ep *ep, struct rdm_recv *op, uint64_t flags);
 
+extern struct fi_ops_ep efa_ep_ops;
 extern struct fi_ops_cm efa_cm_ops;
 extern struct fi_ops_msg efa_msg_ops;
 extern struct fi_ops_tagged efa_tagged_ops;
 extern struct fi_ops_rma efa_rma_ops;
 
-/* ---- datagrams (efa_dgram.c, efa_ring.c) --------------------------------- */
+/* ---- datagrams (efa_dgram.c, efa_dgram_msg.c) ---------------------------- */
 
 #define EFA_DGRAM_INJECT 32 /* bytes */
 
@@ -376,24 +426,17 @@ extern struct fi_ops_msg efa_dgram_msg_ops;
 
 int efa_dgram_open(struct efa_ep *ep, struct efa_dgram **dgram);
 void efa_dgram_close(struct efa_dgram *dgram);
+/* Flags are enum rdm_flags; buffers begin with the prefix. */
+ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
+		       size_t iovcnt, uint64_t to, uint32_t flags,
+		       uint64_t data, void *context);
+ssize_t efa_dgram_recv(struct efa_ep *ep, const struct iovec *iov,
+		       size_t iovcnt, uint32_t flags, void *context);
 void efa_dgram_addr(const struct efa_dgram *dgram, struct dev_addr *addr);
 void efa_dgram_progress(struct efa_dgram *dgram);
 void efa_dgram_forget(struct efa_dgram *dgram, uint64_t index);
 int efa_dgram_fd(struct efa_dgram *dgram);
 int efa_dgram_arm(struct efa_dgram *dgram);
-
-/* NULL without memory. event: eventfd to signal when a sleeper waits; -1. */
-struct efa_ring *efa_ring_new(size_t size, bool locked, int event);
-void efa_ring_free(struct efa_ring *ring);
-/* How many entries can be pushed. */
-size_t efa_ring_room(struct efa_ring *ring);
-/* There must be room. comp->error is the ring's now. */
-void efa_ring_push(struct efa_ring *ring, const struct rdm_comp *comp);
-/* As rdm_cq_read, rdm_cq_read_error, rdm_cq_empty and rdm_cq_sleep. */
-int efa_ring_read(struct efa_ring *ring, struct rdm_comp *comp, int n);
-int efa_ring_read_error(struct efa_ring *ring, struct rdm_comp *comp);
-bool efa_ring_empty(struct efa_ring *ring);
-bool efa_ring_sleep(struct efa_ring *ring);
 
 /* ---- what is not there (efa_nosys.c) ------------------------------------- */
 

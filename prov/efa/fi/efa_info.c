@@ -112,12 +112,12 @@ int efa_info_find(const char *domain_name, struct dev_info *dev, bool *rdm)
 
 /* ---- what a device can, before any hint ---------------------------------- */
 
-#define RDM_CAPS \
+#define RDM_CAPS                                                     \
 	(FI_MSG | FI_TAGGED | FI_SEND | FI_RECV | FI_DIRECTED_RECV | \
 	 FI_MULTI_RECV | FI_SOURCE | FI_LOCAL_COMM | FI_REMOTE_COMM)
 #define RMA_CAPS \
 	(FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE)
-#define DGRAM_CAPS \
+#define DGRAM_CAPS                                                \
 	(FI_MSG | FI_SEND | FI_RECV | FI_SOURCE | FI_LOCAL_COMM | \
 	 FI_REMOTE_COMM)
 
@@ -129,8 +129,8 @@ static size_t size_or(uint64_t setting, size_t of_device)
 	return setting ? (size_t)setting : of_device;
 }
 
-static void fill_domain(struct fi_domain_attr *attr,
-			const struct dev_info *dev, bool rdm)
+static void fill_domain(struct fi_domain_attr *attr, const struct dev_info *dev,
+			bool rdm)
 {
 	attr->threading = rdm ? FI_THREAD_SAFE : FI_THREAD_DOMAIN;
 	attr->control_progress = FI_PROGRESS_MANUAL;
@@ -138,7 +138,7 @@ static void fill_domain(struct fi_domain_attr *attr,
 	attr->resource_mgmt = rdm ? FI_RM_ENABLED : FI_RM_DISABLED;
 	attr->av_type = FI_AV_TABLE;
 	attr->mr_mode = rdm ? FI_MR_VIRT_ADDR | FI_MR_ALLOCATED |
-				      FI_MR_PROV_KEY :
+					FI_MR_PROV_KEY :
 			      FI_MR_LOCAL;
 	attr->mr_key_size = sizeof(uint32_t);
 	attr->cq_data_size = sizeof(uint32_t);
@@ -296,8 +296,7 @@ static bool match_src(const struct fi_info *info, const struct wanted *want)
 {
 	if (want->src && memcmp(info->src_addr, want->src, EFA_ADDR_LEN) != 0)
 		return false;
-	return !want->src_gid ||
-	       memcmp(info->src_addr, want->src_gid, 16) == 0;
+	return !want->src_gid || memcmp(info->src_addr, want->src_gid, 16) == 0;
 }
 
 static int set_dest(struct fi_info *info, const struct wanted *want)

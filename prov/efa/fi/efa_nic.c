@@ -39,12 +39,34 @@ static int nic_close(struct fid *fid)
 
 static int nic_control(struct fid *fid, int command, void *arg);
 
+/* Behind what is in buf already: libfabric puts a whole info together. */
 static int nic_tostr(const struct fid *fid, char *buf, size_t len)
 {
 	const struct nic *nic = u_container_of(fid, struct nic, fid.fid);
+	static const char *const states[] = {
+		[FI_LINK_UNKNOWN] = "FI_LINK_UNKNOWN",
+		[FI_LINK_DOWN] = "FI_LINK_DOWN",
+		[FI_LINK_UP] = "FI_LINK_UP",
+	};
+	size_t used = strnlen(buf, len);
 
-	snprintf(buf, len, "nic: %s, %s, %s, %zu bit/s", nic->device.name,
-		 nic->device.driver, nic->link.address, nic->link.speed);
+	snprintf(buf + used, len - used,
+		 "nic:\n"
+		 "    fi_device_attr:\n"
+		 "        name: %s\n"
+		 "        device_id: %s\n"
+		 "        vendor_id: %s\n"
+		 "        driver: %s\n"
+		 "    fi_link_attr:\n"
+		 "        address: %s\n"
+		 "        mtu: %zu\n"
+		 "        speed: %zu\n"
+		 "        state: %s\n"
+		 "        network_type: %s\n",
+		 nic->device.name, nic->device.device_id,
+		 nic->device.vendor_id, nic->device.driver, nic->link.address,
+		 nic->link.mtu, nic->link.speed, states[nic->link.state],
+		 nic->link.network_type);
 	return 0;
 }
 

@@ -38,14 +38,14 @@ int efa_nosys_ops_set(struct fid *fid, const char *name, uint64_t flags,
 }
 
 /* One stub for "never", one for "not before fi_enable". */
-#define STUB(name, ...) \
-	static ssize_t nosys_##name(__VA_ARGS__) \
-	{ \
-		return -FI_ENOSYS; \
-	} \
+#define STUB(name, ...)                             \
+	static ssize_t nosys_##name(__VA_ARGS__)    \
+	{                                           \
+		return -FI_ENOSYS;                  \
+	}                                           \
 	static ssize_t disabled_##name(__VA_ARGS__) \
-	{ \
-		return -FI_EOPBADSTATE; \
+	{                                           \
+		return -FI_EOPBADSTATE;             \
 	}
 
 /* ---- messages ------------------------------------------------------------ */
@@ -66,18 +66,18 @@ STUB(senddata, struct fid_ep *ep, const void *buf, size_t len, void *desc,
 STUB(injectdata, struct fid_ep *ep, const void *buf, size_t len, uint64_t data,
      fi_addr_t dest_addr)
 
-#define MSG_TABLE(which) \
-	struct fi_ops_msg efa_##which##_msg = { \
+#define MSG_TABLE(which)                           \
+	struct fi_ops_msg efa_##which##_msg = {    \
 		.size = sizeof(struct fi_ops_msg), \
-		.recv = which##_recv, \
-		.recvv = which##_recvv, \
-		.recvmsg = which##_msg, \
-		.send = which##_send, \
-		.sendv = which##_sendv, \
-		.sendmsg = which##_msg, \
-		.inject = which##_inject, \
-		.senddata = which##_senddata, \
-		.injectdata = which##_injectdata, \
+		.recv = which##_recv,              \
+		.recvv = which##_recvv,            \
+		.recvmsg = which##_msg,            \
+		.send = which##_send,              \
+		.sendv = which##_sendv,            \
+		.sendmsg = which##_msg,            \
+		.inject = which##_inject,          \
+		.senddata = which##_senddata,      \
+		.injectdata = which##_injectdata,  \
 	}
 
 MSG_TABLE(nosys);
@@ -99,21 +99,21 @@ STUB(tinject, struct fid_ep *ep, const void *buf, size_t len,
      fi_addr_t dest_addr, uint64_t tag)
 STUB(tsenddata, struct fid_ep *ep, const void *buf, size_t len, void *desc,
      uint64_t data, fi_addr_t dest_addr, uint64_t tag, void *context)
-STUB(tinjectdata, struct fid_ep *ep, const void *buf, size_t len,
-     uint64_t data, fi_addr_t dest_addr, uint64_t tag)
+STUB(tinjectdata, struct fid_ep *ep, const void *buf, size_t len, uint64_t data,
+     fi_addr_t dest_addr, uint64_t tag)
 
-#define TAGGED_TABLE(which) \
+#define TAGGED_TABLE(which)                           \
 	struct fi_ops_tagged efa_##which##_tagged = { \
 		.size = sizeof(struct fi_ops_tagged), \
-		.recv = which##_trecv, \
-		.recvv = which##_trecvv, \
-		.recvmsg = which##_tmsg, \
-		.send = which##_tsend, \
-		.sendv = which##_tsendv, \
-		.sendmsg = which##_tmsg, \
-		.inject = which##_tinject, \
-		.senddata = which##_tsenddata, \
-		.injectdata = which##_tinjectdata, \
+		.recv = which##_trecv,                \
+		.recvv = which##_trecvv,              \
+		.recvmsg = which##_tmsg,              \
+		.send = which##_tsend,                \
+		.sendv = which##_tsendv,              \
+		.sendmsg = which##_tmsg,              \
+		.inject = which##_tinject,            \
+		.senddata = which##_tsenddata,        \
+		.injectdata = which##_tinjectdata,    \
 	}
 
 TAGGED_TABLE(nosys);
@@ -136,17 +136,17 @@ STUB(writedata, struct fid_ep *ep, const void *buf, size_t len, void *desc,
 STUB(inject_writedata, struct fid_ep *ep, const void *buf, size_t len,
      uint64_t data, fi_addr_t dest_addr, uint64_t addr, uint64_t key)
 
-#define RMA_TABLE(which) \
-	struct fi_ops_rma efa_##which##_rma = { \
-		.size = sizeof(struct fi_ops_rma), \
-		.read = which##_read, \
-		.readv = which##_rmav, \
-		.readmsg = which##_rmamsg, \
-		.write = which##_write, \
-		.writev = which##_rmav, \
-		.writemsg = which##_rmamsg, \
-		.inject = which##_inject_write, \
-		.writedata = which##_writedata, \
+#define RMA_TABLE(which)                                \
+	struct fi_ops_rma efa_##which##_rma = {         \
+		.size = sizeof(struct fi_ops_rma),      \
+		.read = which##_read,                   \
+		.readv = which##_rmav,                  \
+		.readmsg = which##_rmamsg,              \
+		.write = which##_write,                 \
+		.writev = which##_rmav,                 \
+		.writemsg = which##_rmamsg,             \
+		.inject = which##_inject_write,         \
+		.writedata = which##_writedata,         \
 		.injectdata = which##_inject_writedata, \
 	}
 

@@ -7,10 +7,10 @@
  */
 #include "fi/efa.h"
 
-#define STUB(name, ...) \
+#define STUB(name, ...)                          \
 	static ssize_t nosys_##name(__VA_ARGS__) \
-	{ \
-		return -FI_ENOSYS; \
+	{                                        \
+		return -FI_ENOSYS;               \
 	}
 
 /* ---- atomics ------------------------------------------------------------- */

@@ -75,8 +75,7 @@ static const struct setting settings[] = {
 	  64 * 1024, UINT64_MAX,
 	  "bytes of unexpected messages an endpoint keeps before it holds "
 	  "its peers back" },
-	{ "FEATURES_OFF", SETTING_NUMBER, FIELD(features_off), 0, 0,
-	  UINT64_MAX,
+	{ "FEATURES_OFF", SETTING_NUMBER, FIELD(features_off), 0, 0, UINT64_MAX,
 	  "bit mask of protocol features not to offer to peers, for tests" },
 };
 
@@ -257,8 +256,7 @@ static void describe(const struct setting *s, char *buf, size_t len)
 	switch (s->kind) {
 	case SETTING_NUMBER:
 		if (s->max == UINT64_MAX)
-			snprintf(buf, len,
-				 "a number from %llu (default %llu)",
+			snprintf(buf, len, "a number from %llu (default %llu)",
 				 (unsigned long long)s->min,
 				 (unsigned long long)s->def);
 		else

@@ -30,6 +30,7 @@
 #define NIC_MTU 8928 /* bytes of one send at most, headers of rdm included */
 #define NIC_MAX_RDMA (UINT64_C(1) << 30) /* bytes of one RDMA operation */
 #define NIC_UD_PREFIX 40 /* bytes before the payload of a UD receive */
+#define NIC_IOV_MAX 8 /* elements of a gather list */
 #define NIC_NAME_MAX 64
 
 /* One interface that can be opened. */
@@ -218,6 +219,7 @@ struct nic_stats {
 	uint64_t ud_dropped; /* packet longer than the posted buffer */
 };
 
-const struct nic_stats *nic_qp_stats(const struct nic_qp *qp);
+/* Valid until the queue pair is closed; brought up to date by the call. */
+const struct nic_stats *nic_qp_stats(struct nic_qp *qp);
 
 #endif

@@ -36,7 +36,10 @@ int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr,
 	return 0;
 }
 
-/* Operations that the peer works on keep their place until it answers. */
+/*
+ * Operations that the peer works on keep their place until it answers; a
+ * write that it has a part of is cut short, so that there is an answer.
+ */
 static void ah_forget_ops(struct nic_ah *ah)
 {
 	struct nic_op *op, *next;
@@ -46,7 +49,10 @@ static void ah_forget_ops(struct nic_ah *ah)
 		if (op->ah != ah)
 			continue;
 		op->ah = NULL;
-		nic_rdma_end(op, NIC_FLUSHED);
+		if (op->asked)
+			op->offset = op->rdma.len;
+		else
+			nic_rdma_end(op, NIC_FLUSHED);
 	}
 	TAILQ_FOREACH(op, &ah->path->waiting, link)
 		if (op->ah == ah)
@@ -62,6 +68,7 @@ void nic_ah_close(struct nic_ah *ah)
 	if (ah->gone)
 		TAILQ_REMOVE(&qp->gone, ah, gone_link);
 	TAILQ_REMOVE(&ah->path->ahs, ah, path_link);
+	qp->tx_closed += ah->tx_packets;
 	if (!ah->path->ending)
 		nic_path_drop(ah->path);
 	free(ah);

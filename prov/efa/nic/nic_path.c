@@ -173,23 +173,36 @@ void nic_path_wake(struct nic_path *p)
 		nic_path_activate(p);
 }
 
-int nic_path_put(struct nic_path *p, enum nic_pkt_kind kind, const void *hdr,
-		 size_t hdr_len, const void *data, size_t len)
+int nic_path_copy_in(struct nic_path *p, enum nic_pkt_kind kind,
+		     const void *hdr, size_t hdr_len, const void *data,
+		     size_t len)
 {
 	struct iovec iov = {
 		.iov_base = (void *)(uintptr_t)data,
 		.iov_len = len,
 	};
-	int rc = wire_shm_send(p->link, kind, 0, hdr, hdr_len, &iov, len != 0,
-			       len);
 
-	if (rc == 1)
-		nic_path_wake(p);
-	else if (rc == -EPIPE)
-		nic_path_die(p);
-	else if (rc == -EAGAIN)
+	return wire_shm_send(p->link, kind, 0, hdr, hdr_len, &iov, len != 0,
+			     len);
+}
+
+int nic_path_copied(struct nic_path *p, int rc)
+{
+	if (rc == 0 || rc == -EAGAIN)
 		return rc;
-	return rc == -EPIPE ? rc : 0;
+	if (rc == 1) {
+		nic_path_wake(p);
+		return 0;
+	}
+	nic_path_die(p);
+	return -EPIPE;
+}
+
+int nic_path_put(struct nic_path *p, enum nic_pkt_kind kind, const void *hdr,
+		 size_t hdr_len, const void *data, size_t len)
+{
+	return nic_path_copied(p, nic_path_copy_in(p, kind, hdr, hdr_len, data,
+						   len));
 }
 
 void nic_path_activate(struct nic_path *p)
@@ -251,6 +264,7 @@ void nic_path_free(struct nic_path *p)
 {
 	struct nic_op *op;
 
+	p->state = NIC_PATH_DEAD;
 	path_close(p);
 	while ((op = TAILQ_FIRST(&p->ops)) ||
 	       (op = TAILQ_FIRST(&p->waiting))) {

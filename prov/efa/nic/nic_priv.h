@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "nic/nic.h"
@@ -85,7 +86,8 @@ struct nic_op {
 	struct nic_path *path;
 	struct nic_ah *ah; /* NULL: closed, the answer is thrown away */
 	enum nic_op_state state;
-	uint64_t offset; /* bytes moved, or asked for */
+	bool asked; /* counted in path->unanswered */
+	uint64_t offset; /* bytes moved */
 	TAILQ_ENTRY(nic_op) link;
 };
 
@@ -93,8 +95,11 @@ TAILQ_HEAD(nic_op_list, nic_op);
 
 struct nic_ah {
 	struct wire_shm_link *link; /* path->link; NULL: the slow way */
+	uint64_t tx_packets; /* that the wire took */
 	struct nic_qp *qp;
 	struct nic_path *path;
+	uint64_t full_since; /* UD: when the ring was found full; 0: never */
+	uint64_t full_at; /* UD: tx_packets at that time */
 	uint64_t cookie;
 	bool gone; /* in qp->gone */
 	TAILQ_ENTRY(nic_ah) path_link;
@@ -117,7 +122,6 @@ struct nic_path {
 	uint32_t ending_ticks;
 	uint32_t unanswered; /* operations at the peer, up to NIC_RING_OPS */
 	uint32_t nreplies;
-	uint64_t full_since; /* UD: the ring has been full since; 0: is not */
 	struct nic_reply *reply; /* [NIC_RING_OPS]; NULL: never asked */
 	struct nic_op_list ops; /* to be worked on, in order */
 	struct nic_op_list waiting; /* for an answer */
@@ -172,7 +176,8 @@ struct nic_qp {
 	int polls_left; /* until a look at the clock */
 	bool lent; /* records are with the user */
 	bool pressure;
-	struct nic_stats stats;
+	struct nic_stats stats; /* but for tx_packets: nic_qp_stats() */
+	uint64_t tx_closed; /* tx_packets of handles that were closed */
 
 	struct nic *nic; /* const after open, as type, self, sock */
 	enum nic_qp_type type;
@@ -237,10 +242,15 @@ void nic_path_choose_way(struct nic_path *p);
 
 /*
  * One record of ours to a LIVE path: 0; -EAGAIN it is full; -EPIPE the path
- * died just now.
+ * died just now, and all its operations have ended. In two steps, the second
+ * with the result of the first, where a lock is held during the first.
  */
 int nic_path_put(struct nic_path *p, enum nic_pkt_kind kind, const void *hdr,
 		 size_t hdr_len, const void *data, size_t len);
+int nic_path_copy_in(struct nic_path *p, enum nic_pkt_kind kind,
+		     const void *hdr, size_t hdr_len, const void *data,
+		     size_t len);
+int nic_path_copied(struct nic_path *p, int rc);
 
 void nic_path_activate(struct nic_path *p);
 
@@ -263,21 +273,31 @@ void nic_tick(struct nic_qp *qp);
 
 /* --- nic_rdma.c: operations we asked for --- */
 
-/* Works on a path's operations while budget (bytes) lasts; 0: none left. */
+/* Works on a path's operations while budget (bytes) lasts. */
 void nic_rdma_run(struct nic_path *p, size_t *budget);
+
+/* Takes op off its path, tells its owner and frees it. */
 void nic_rdma_end(struct nic_op *op, enum nic_status status);
 
-/* DATA and ACK records. */
-void nic_rdma_data(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
-void nic_rdma_ack(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
+/* The next operation of a path can go on without an answer from the peer. */
+bool nic_rdma_can_run(const struct nic_path *p);
+
+/* Records of the kinds DATA and ACK. */
+int nic_rdma_data(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		  struct nic_wc *wc);
+int nic_rdma_ack(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		 struct nic_wc *wc);
 
 /* --- nic_remote.c: operations that peers ask for --- */
 
-void nic_remote_read(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
-void nic_remote_write(struct nic_qp *qp, const struct wire_shm_pkt *pkt);
-
 /* Sends answers while budget (bytes) lasts. */
 void nic_remote_run(struct nic_path *p, size_t *budget);
+
+/* Records of the kinds READ and WRITE. */
+int nic_remote_read(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		    struct nic_wc *wc);
+int nic_remote_write(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		     struct nic_wc *wc);
 
 /* --- nic_lane.c: who writes to us --- */
 
@@ -293,19 +313,39 @@ static inline uint32_t nic_lane_source(struct nic_qp *qp, uint32_t lane)
 	return nic_lane_look(qp, lane);
 }
 
+/* --- nic_poll.c --- */
+
+/* A record that cannot be; 0, as it completes nothing. */
+static inline int nic_bad_packet(struct nic_qp *qp)
+{
+	qp->stats.bad_packets++;
+	return 0;
+}
+
+/* Copies a header out of a record; false: the record is shorter. */
+static inline bool nic_pkt_header(const struct wire_shm_pkt *pkt, void *header,
+				  size_t size)
+{
+	if (pkt->len < size)
+		return false;
+	memcpy(header, pkt->data, size);
+	u_copied_out();
+	return true;
+}
+
 /* --- nic_ud.c --- */
 
 int nic_ud_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
 
+/*
+ * The ring is full: -EAGAIN, or 0 when its owner has not read for so long that
+ * the packet is better dropped.
+ */
+int nic_ud_full(struct nic_ah *ah);
+
 static inline uint32_t nic_ud_posted(const struct nic_qp *qp)
 {
 	return qp->recv_tail - qp->recv_head;
-}
-
-/* A record that cannot be. */
-static inline void nic_bad_packet(struct nic_qp *qp)
-{
-	qp->stats.bad_packets++;
 }
 
 #endif

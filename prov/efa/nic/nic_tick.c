@@ -8,8 +8,6 @@
  */
 #include "nic_priv.h"
 
-#include <errno.h>
-
 #define PATHS_A_TICK 16
 
 static bool lane_is_open(const struct nic_qp *qp, const struct wire_shm_id *id)
@@ -56,10 +54,6 @@ static void tick_path(struct nic_path *p)
 	p->hold = false;
 	if (p->state == NIC_PATH_LIVE && wire_shm_link_check(p->link))
 		nic_path_die(p);
-	if (p->state != NIC_PATH_LIVE && p->reply && !p->nreplies) {
-		free(p->reply);
-		p->reply = NULL;
-	}
 	if (!p->ending)
 		nic_path_drop(p);
 }

@@ -139,6 +139,7 @@ struct rdm_pkt_row {
 	uint16_t flags; /* that every packet of the type carries */
 	bool no_payload; /* bytes behind the header are an error */
 	bool exact_seg; /* seg_len must be the payload's length */
+	bool few; /* no fields but msg_id, send_id and tag: coded fast */
 };
 
 /*

@@ -58,10 +58,12 @@ const struct rdm_pkt_row rdm_pkt_rows[RDM_PKT_TYPES] = {
 	/* Messages. */
 	[RDM_PKT_EAGER_MSGRTM] = {
 		"EAGER_MSGRTM", 8, .msg_id = AT(4), .flags = MSG,
+		.few = true,
 	},
 	[RDM_PKT_EAGER_TAGRTM] = {
 		"EAGER_TAGRTM", 16, .msg_id = AT(4), .tag = AT(8),
 		.flags = TAGGED,
+		.few = true,
 	},
 	[RDM_PKT_MEDIUM_MSGRTM] = {
 		"MEDIUM_MSGRTM", 24, .msg_id = AT(4), .total = AT(8),
@@ -105,10 +107,12 @@ const struct rdm_pkt_row rdm_pkt_rows[RDM_PKT_TYPES] = {
 	[RDM_PKT_DC_EAGER_MSGRTM] = {
 		"DC_EAGER_MSGRTM", 16, .msg_id = AT(4), .send_id = AT(8),
 		.flags = MSG,
+		.few = true,
 	},
 	[RDM_PKT_DC_EAGER_TAGRTM] = {
 		"DC_EAGER_TAGRTM", 24, .msg_id = AT(4), .send_id = AT(8),
 		.tag = AT(16), .flags = TAGGED,
+		.few = true,
 	},
 	[RDM_PKT_DC_MEDIUM_MSGRTM] = {
 		"DC_MEDIUM_MSGRTM", 32, .msg_id = AT(4), .send_id = AT(8),

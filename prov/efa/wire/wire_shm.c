@@ -50,9 +50,10 @@ static void config_take(struct wire_shm *w, const struct wire_shm_config *c)
 	w->no_cma = c->no_cma;
 }
 
-/* Memory of this process; what was taken is freed by wire_shm_free. */
+/* Memory of this process; private_free takes it, complete or not. */
 static int private_alloc(struct wire_shm *w, const char *dir)
 {
+	uint32_t i;
 	void *lane;
 
 	w->file.fd = -1;
@@ -61,6 +62,8 @@ static int private_alloc(struct wire_shm *w, const char *dir)
 	if (posix_memalign(&lane, U_LINE, w->lanes * sizeof(*w->lane)))
 		return -ENOMEM;
 	w->lane = memset(lane, 0, w->lanes * sizeof(*w->lane));
+	for (i = 0; i < w->lanes; i++)
+		w->lane[i].number = i;
 	w->who = calloc(w->lanes, sizeof(*w->who));
 	w->hot = calloc(w->lanes, sizeof(*w->hot));
 	w->lent = calloc(w->lanes, sizeof(*w->lent));

@@ -38,6 +38,6 @@ bool wire_shm_barrier(bool expedited)
 {
 	if (expedited)
 		return membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) == 0;
-	atomic_thread_fence(memory_order_seq_cst);
+	wire_shm_order(true);
 	return true;
 }

@@ -160,6 +160,8 @@ static int copy(struct wire_shm_link *l, void *local, uint64_t remote,
 {
 	void *there = (void *)(uintptr_t)remote;
 
+	if (!len)
+		return 0;
 	switch (wire_shm_link_copy(l)) {
 	case WIRE_SHM_COPY_SELF:
 		memmove(write ? there : local, write ? local : there, len);

@@ -106,8 +106,7 @@ void wire_shm_warn_full(const char *dir, size_t need)
 	u_warn("shm: %s is full: %zu KiB are needed, %llu KiB are free. "
 	       "See df %s; remount it larger (mount -o remount,size=..., for "
 	       "a container --shm-size) or use smaller rings",
-	       dir, need >> 10, (unsigned long long)bytes_free(dir) >> 10,
-	       dir);
+	       dir, need >> 10, (unsigned long long)bytes_free(dir) >> 10, dir);
 }
 
 /* Returns err, so that a failure can be logged and returned in one line. */
@@ -141,11 +140,10 @@ static int warn_dir(const char *dir, const char *what, size_t need, int err)
 	}
 }
 
-static int path_make(const char *dir, const char *name, char *path,
-		     size_t size)
+static int path_make(const char *dir, const char *name, char *path, size_t size)
 {
-	int n = snprintf(path, size, "%s/efa-%u-%s", dir,
-			 (unsigned)geteuid(), name);
+	int n = snprintf(path, size, "%s/efa-%u-%s", dir, (unsigned)geteuid(),
+			 name);
 
 	if (n >= 0 && (size_t)n < size && strlen(name) <= WIRE_SHM_NAME_MAX)
 		return 0;
@@ -157,8 +155,8 @@ static int path_make(const char *dir, const char *name, char *path,
 
 static int map(struct wire_shm_file *f, size_t size, int prot)
 {
-	void *base = mmap(NULL, size, prot, MAP_SHARED | MAP_NORESERVE, f->fd,
-			  0);
+	void *base =
+		mmap(NULL, size, prot, MAP_SHARED | MAP_NORESERVE, f->fd, 0);
 
 	if (base == MAP_FAILED)
 		return -errno;

@@ -38,8 +38,8 @@ static void chores_note(struct wire_shm *w)
 static void flags_set(struct wire_shm *w, struct wire_shm_lane *lane,
 		      uint32_t flags)
 {
-	atomic_store_explicit(&wire_shm_lane_ctl(w, lane->number)->flags,
-			      flags, memory_order_relaxed);
+	atomic_store_explicit(&wire_shm_lane_ctl(w, lane->number)->flags, flags,
+			      memory_order_relaxed);
 }
 
 static void heat(struct wire_shm *w, struct wire_shm_lane *lane)

@@ -41,12 +41,11 @@ static int about_read(struct wire_shm_link *l, const struct wire_shm_id *peer)
 	struct stat st;
 	ssize_t n;
 
-	n = pread(l->fd, a, sizeof(*a),
-		  offsetof(struct wire_shm_seg, about));
+	n = pread(l->fd, a, sizeof(*a), offsetof(struct wire_shm_seg, about));
 	if (n != (ssize_t)sizeof(*a) || fstat(l->fd, &st) ||
 	    !about_is_sane(a) ||
-	    (uint64_t)st.st_size < wire_shm_lane_offset(a->lanes,
-							a->lane_bytes) ||
+	    (uint64_t)st.st_size <
+		    wire_shm_lane_offset(a->lanes, a->lane_bytes) ||
 	    memcmp(a->id.gid, peer->gid, sizeof(peer->gid)) ||
 	    a->id.qpn != peer->qpn) {
 		u_warn("shm: the segment of queue pair %u is none of ours, or "
@@ -59,8 +58,8 @@ static int about_read(struct wire_shm_link *l, const struct wire_shm_id *peer)
 
 static int map_header(struct wire_shm_link *l)
 {
-	void *p = mmap(NULL, WIRE_SHM_LANES, PROT_READ | PROT_WRITE,
-		       MAP_SHARED, l->fd, 0);
+	void *p = mmap(NULL, WIRE_SHM_LANES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       l->fd, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
@@ -98,8 +97,8 @@ static int claim_any(struct wire_shm_link *l)
 	for (lane = 0; lane < l->about.lanes; lane++)
 		if (claim(l, lane) == 0)
 			return 0;
-	u_warn("shm: all %u lanes of queue pair %u are taken",
-	       l->about.lanes, l->about.id.qpn);
+	u_warn("shm: all %u lanes of queue pair %u are taken", l->about.lanes,
+	       l->about.id.qpn);
 	return -ENOSPC;
 }
 

@@ -9,8 +9,8 @@
 #include "wire/wire_shm_priv.h"
 
 /* The record behind the control word at lane->next goes out on loan. */
-static inline void lend(struct wire_shm_lane *lane, uint64_t word,
-			uint32_t len, struct wire_shm_pkt *pkt)
+static inline void lend(struct wire_shm_lane *lane, uint64_t word, uint32_t len,
+			struct wire_shm_pkt *pkt)
 {
 	pkt->data = lane->next + 8;
 	pkt->len = len;
@@ -18,8 +18,8 @@ static inline void lend(struct wire_shm_lane *lane, uint64_t word,
 	pkt->lane = lane->number;
 }
 
-static inline void advance(const struct wire_shm *w,
-			   struct wire_shm_lane *lane, uint32_t lines)
+static inline void advance(const struct wire_shm *w, struct wire_shm_lane *lane,
+			   uint32_t lines)
 {
 	uint64_t pos = lane->pos + lines;
 

@@ -122,6 +122,19 @@ void wire_shm_seg_name(const struct wire_shm_id *id,
 
 /* wire_shm_barrier.c: one side of a Dekker pair pays for both */
 
+/*
+ * Between a store and a load that must not change places: for all processors,
+ * or for the compiler only. The built-in has the place of
+ * atomic_thread_fence, which gcc refuses under its thread sanitizer.
+ */
+static inline void wire_shm_order(bool fence)
+{
+	if (u_unlikely(fence))
+		__sync_synchronize();
+	else
+		atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* Makes this process one that barriers of others reach; false: it cannot. */
 bool wire_shm_barrier_join(void);
 

@@ -69,6 +69,8 @@ static void gather(char *to, const struct iovec *iov, int iovcnt, size_t len)
 
 	for (i = 0; len && i < iovcnt; i++) {
 		n = u_min(iov[i].iov_len, len);
+		if (!n)
+			continue;
 		memcpy(to, iov[i].iov_base, n);
 		to += n;
 		len -= n;
@@ -113,10 +115,7 @@ static U_COLD int published_rare(struct wire_shm_link *l)
 	if (flags & WIRE_SHM_ARMED) {
 		wire_shm_link_ring(l);
 		/* SLEEP, with the bell in the place of the record. */
-		if (l->fence)
-			atomic_thread_fence(memory_order_seq_cst);
-		else
-			atomic_signal_fence(memory_order_seq_cst);
+		wire_shm_order(l->fence);
 	}
 	state = atomic_load_explicit(&l->state->word, memory_order_relaxed);
 	if (state & WIRE_SHM_CLOSED)
@@ -155,10 +154,7 @@ static inline int published(struct wire_shm_link *l, uint64_t tail)
 {
 	l->tail = tail;
 	/* SLEEP, COOL */
-	if (u_unlikely(l->fence))
-		atomic_thread_fence(memory_order_seq_cst);
-	else
-		atomic_signal_fence(memory_order_seq_cst);
+	wire_shm_order(l->fence);
 	if (u_likely(!(atomic_load_explicit(&l->state->word,
 					    memory_order_relaxed) |
 		       atomic_load_explicit(&l->ctl->flags,

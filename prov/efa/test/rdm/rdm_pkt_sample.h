@@ -84,8 +84,8 @@ static inline bool sample_has_payload(const struct sample_layout *l)
 static inline void *sample_field(struct rdm_pkt *p, char field, size_t *size)
 {
 	static const char small[] = "msrcabink";
-	void *const four[] = { &p->msg_id, &p->send_id, &p->recv_id,
-			       &p->credit, &p->aux,	&p->aux2,
+	void *const four[] = { &p->msg_id, &p->send_id,	   &p->recv_id,
+			       &p->credit, &p->aux,	   &p->aux2,
 			       &p->connid, &p->rma_iovcnt, &p->read_iovcnt };
 	static const char big[] = "tlog";
 	void *const eight[] = { &p->tag, &p->total, &p->offset, &p->seg_len };
@@ -121,13 +121,13 @@ static inline struct rdm_pkt sample_pkt(const struct sample_layout *l,
 		uint64_t u = i + 1;
 
 		if (p.rma_iovcnt)
-			p.rma_iov[i] = (struct rdm_pkt_iov){
-				u << 60 | 1, 0x100000000 + u, u << 56 | 2
-			};
+			p.rma_iov[i] = (struct rdm_pkt_iov){ u << 60 | 1,
+							     0x100000000 + u,
+							     u << 56 | 2 };
 		if (p.read_iovcnt)
-			p.read_iov[i] = (struct rdm_pkt_iov){
-				u << 60 | 3, 0x200000000 + u, u << 56 | 4
-			};
+			p.read_iov[i] = (struct rdm_pkt_iov){ u << 60 | 3,
+							      0x200000000 + u,
+							      u << 56 | 4 };
 	}
 	if (options & RDM_PKT_CQ_DATA)
 		p.cq_data = 0xa1a2a3a4a5a6a7a8;

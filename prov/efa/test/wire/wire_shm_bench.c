@@ -41,7 +41,7 @@ struct line {
 struct common {
 	struct line step[2]; /* barrier */
 	struct line ball[2];
-	struct line head[2]; /* of the bare rings */
+	struct line head; /* of the bare ring that streams */
 	struct line ring[2][RING_LINES];
 };
 
@@ -126,14 +126,15 @@ static double bare_pingpong(struct side *s)
 
 static void bare_send_all(struct side *s)
 {
-	struct line *head = &s->c->head[1];
-	uint64_t i, limit = atomic_load(&head->word) + RING_LINES;
+	struct line *head = &s->c->head;
+	uint64_t i, limit = s->at[0] + RING_LINES;
 
 	for (i = 0; i < STREAM; i++) {
 		while (s->at[0] == limit)
-			limit = atomic_load_explicit(&head->word,
+			limit = u_max(limit, atomic_load_explicit(
+						     &head->word,
 						     memory_order_acquire) +
-				RING_LINES;
+						     RING_LINES);
 		bare_put(s, i);
 	}
 }
@@ -149,11 +150,9 @@ static double bare_stream(struct side *s)
 	for (i = 0; s->me && i < STREAM; i++) {
 		s->sum += bare_get(s);
 		if (s->at[1] % (RING_LINES / 4) == 0)
-			atomic_store_explicit(&s->c->head[1].word, s->at[1],
+			atomic_store_explicit(&s->c->head.word, s->at[1],
 					      memory_order_release);
 	}
-	if (s->me)
-		atomic_store(&s->c->head[1].word, s->at[1]);
 	meet(s);
 	return (double)(u_now() - t) / STREAM;
 }
@@ -163,8 +162,7 @@ static void wire_put(struct side *s, size_t len)
 	struct iovec iov = { .iov_base = s->buf, .iov_len = len };
 	uint64_t hdr[HDR / 8] = { s->step, 1, 2, 3 };
 
-	while (wire_shm_send(s->link, 0, 0, hdr, sizeof(hdr), &iov, 1, len) <
-	       0)
+	while (wire_shm_send(s->link, 0, 0, hdr, sizeof(hdr), &iov, 1, len) < 0)
 		;
 }
 
@@ -340,8 +338,7 @@ static void print(double ns[][ROUNDS_MAX], int rounds)
 		qsort(ns[i], (size_t)rounds, sizeof(double), compare);
 		median[i] = ns[i][rounds / 2];
 		printf("%-24s %9.1f ns (%.1f..%.1f) %8.1f M/s", p->name,
-		       median[i], ns[i][0], ns[i][rounds - 1],
-		       1e3 / median[i]);
+		       median[i], ns[i][0], ns[i][rounds - 1], 1e3 / median[i]);
 		if (p->len)
 			printf(" %6.1f GB/s", (double)p->len / median[i]);
 		if (p->against >= 0)

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * dev_soft.c - the software NIC behind the port: names and shapes, no policy
+ *
+ * The vocabularies of nic.h and dev.h are the same numbers in the same order,
+ * which is asserted here so that nothing has to be translated on the way.
+ */
+#include "dev_soft.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dev_soft_priv.h"
+#include "util/u_log.h"
+
+#define SOFT_VERSION 0xefa0
+
+static void soft_info(const struct nic_info *ni, struct dev_info *info)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	bool v4 = !memcmp(ni->gid, mapped, sizeof(mapped));
+
+	*info = (struct dev_info){
+		.kind = DEV_KIND_SOFT,
+		.caps = DEV_CAP_READ | DEV_CAP_WRITE,
+		.mtu = NIC_MTU,
+		.max_rdma = NIC_MAX_RDMA,
+		.read_min = 65536,
+		.tx_depth = 4096,
+		.rx_depth = 8192,
+		.max_qp = 1024,
+		.max_cq = 1024,
+		.max_mr = 65536,
+		.max_ah = 65536,
+		.version = SOFT_VERSION,
+		.speed = ni->speed,
+		.link_mtu = ni->link_mtu,
+		.up = ni->up,
+	};
+	memcpy(info->gid, ni->gid, sizeof(info->gid));
+	memcpy(info->name, ni->name, sizeof(info->name));
+	memcpy(info->ifname, ni->ifname, sizeof(info->ifname));
+	inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ni->gid + 12 : ni->gid,
+		  info->link_addr, sizeof(info->link_addr));
+}
+
+int dev_soft_list(const struct dev_config *config, struct dev_info **list)
+{
+	struct nic_info *nics;
+	struct dev_info *infos;
+	int n = nic_list(config->iface, &nics);
+
+	if (n < 0)
+		return n;
+	infos = calloc((size_t)n + 1, sizeof(*infos));
+	for (int i = 0; infos && i < n; i++)
+		soft_info(&nics[i], &infos[i]);
+	free(nics);
+	if (!infos)
+		return -ENOMEM;
+	*list = infos;
+	return n;
+}
+
+static void soft_close(struct dev *d)
+{
+	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
+
+	if (nic_close(sd->nic))
+		u_warn("%s was closed with queue pairs or regions open",
+		       d->info.name);
+	free(sd);
+}
+
+static int soft_mr_open(struct dev *d, void *addr, size_t len,
+			uint32_t access, struct dev_mr **out)
+{
+	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
+	struct dev_mr *mr = malloc(sizeof(*mr));
+	int rc;
+
+	if (!mr)
+		return -ENOMEM;
+	*mr = (struct dev_mr){
+		.dev = d,
+		.addr = (uintptr_t)addr,
+		.len = len,
+	};
+	rc = nic_mr_reg(sd->nic, addr, len, access, &mr->key);
+	if (rc) {
+		free(mr);
+		return rc;
+	}
+	*out = mr;
+	return 0;
+}
+
+static int soft_mr_close(struct dev_mr *mr)
+{
+	struct soft_dev *sd = u_container_of(mr->dev, struct soft_dev, dev);
+	int rc = nic_mr_dereg(sd->nic, mr->key);
+
+	if (!rc)
+		free(mr);
+	return rc;
+}
+
+static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
+			uint32_t qkey, struct dev_qp **out)
+{
+	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
+	struct soft_cq *cq = u_container_of(c, struct soft_cq, cq);
+	struct soft_qp *qp = calloc(1, sizeof(*qp));
+	struct nic_addr addr;
+	int rc;
+
+	if (!qp)
+		return -ENOMEM;
+	rc = nic_qp_open(sd->nic, (enum nic_qp_type)type, qkey, &qp->nic_qp);
+	if (rc)
+		goto free_qp;
+	rc = soft_cq_add(cq, qp);
+	if (rc)
+		goto close_nic_qp;
+	nic_qp_addr(qp->nic_qp, &addr);
+	memcpy(qp->qp.addr.gid, addr.gid, sizeof(addr.gid));
+	qp->qp.addr.qpn = addr.qpn;
+	qp->qp.addr.qkey = addr.qkey;
+	qp->qp.ops = d->ops;
+	qp->qp.dev = d;
+	qp->qp.cq = c;
+	qp->qp.type = type;
+	*out = &qp->qp;
+	return 0;
+close_nic_qp:
+	nic_qp_close(qp->nic_qp);
+free_qp:
+	free(qp);
+	return rc;
+}
+
+static void soft_qp_close(struct dev_qp *q)
+{
+	struct soft_qp *qp = u_container_of(q, struct soft_qp, qp);
+
+	soft_cq_remove(u_container_of(q->cq, struct soft_cq, cq), qp);
+	nic_qp_close(qp->nic_qp);
+	free(qp);
+}
+
+static int soft_ah_open(struct dev_qp *q, const struct dev_addr *addr,
+			uint64_t cookie, struct dev_ah **out)
+{
+	struct soft_qp *qp = u_container_of(q, struct soft_qp, qp);
+	struct nic_addr na = { .qpn = addr->qpn, .qkey = addr->qkey };
+	struct soft_ah *ah = malloc(sizeof(*ah));
+	int rc;
+
+	if (!ah)
+		return -ENOMEM;
+	memcpy(na.gid, addr->gid, sizeof(na.gid));
+	rc = nic_ah_open(qp->nic_qp, &na, cookie, &ah->nic_ah);
+	if (rc) {
+		free(ah);
+		return rc;
+	}
+	ah->ah.qp = q;
+	ah->ah.addr = *addr;
+	*out = &ah->ah;
+	return 0;
+}
+
+static void soft_ah_close(struct dev_ah *a)
+{
+	struct soft_ah *ah = u_container_of(a, struct soft_ah, ah);
+
+	nic_ah_close(ah->nic_ah);
+	free(ah);
+}
+
+static int soft_source(struct dev_qp *q, uint32_t source,
+		       struct dev_addr *addr)
+{
+	struct soft_qp *qp = u_container_of(q, struct soft_qp, qp);
+	struct nic_addr na;
+	int rc = nic_source(qp->nic_qp, source, &na);
+
+	if (rc)
+		return rc;
+	memcpy(addr->gid, na.gid, sizeof(addr->gid));
+	addr->qpn = na.qpn;
+	addr->qkey = na.qkey;
+	return 0;
+}
+
+static void soft_set_pressure(struct dev_qp *q, bool on)
+{
+	nic_set_pressure(u_container_of(q, struct soft_qp, qp)->nic_qp, on);
+}
+
+static int soft_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len)
+{
+	return nic_post_recv(u_container_of(q, struct soft_qp, qp)->nic_qp, id,
+			     buf, len);
+}
+
+static const struct dev_ops soft_ops = {
+	.close = soft_close,
+	.cq_open = soft_cq_open,
+	.cq_close = soft_cq_close,
+	.cq_fd = soft_cq_fd,
+	.cq_arm = soft_cq_arm,
+	.qp_open = soft_qp_open,
+	.qp_close = soft_qp_close,
+	.ah_open = soft_ah_open,
+	.ah_close = soft_ah_close,
+	.mr_open = soft_mr_open,
+	.mr_close = soft_mr_close,
+	.source = soft_source,
+	.set_pressure = soft_set_pressure,
+	.post = soft_post,
+	.post_recv = soft_post_recv,
+	.poll = soft_poll,
+	.give_back = soft_give_back,
+};
+
+/* The interface of that name, which must still have the address. */
+static int soft_find(const struct dev_info *info, struct nic_info *out)
+{
+	struct nic_info *nics;
+	int n = nic_list(info->ifname, &nics);
+	int rc = -ENODEV;
+
+	if (n < 0)
+		return n;
+	if (n == 1 && !memcmp(nics[0].gid, info->gid, sizeof(info->gid))) {
+		*out = nics[0];
+		rc = 0;
+	} else {
+		u_warn("interface %s no longer has the address %s",
+		       info->ifname, info->link_addr);
+	}
+	free(nics);
+	return rc;
+}
+
+int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
+		  struct dev **out)
+{
+	struct nic_config nc = {
+		.shm_dir = config->shm_dir,
+		.lane_bytes = config->lane_bytes,
+		.port_min = config->port_min,
+		.port_max = config->port_max,
+		.no_cma = config->no_cma,
+	};
+	struct nic_info ni;
+	struct soft_dev *sd;
+	int rc;
+
+	rc = soft_find(info, &ni);
+	if (rc)
+		return rc;
+	sd = calloc(1, sizeof(*sd));
+	if (!sd)
+		return -ENOMEM;
+	rc = nic_open(&ni, &nc, &sd->nic);
+	if (rc) {
+		free(sd);
+		return rc;
+	}
+	sd->dev.ops = &soft_ops;
+	soft_info(&ni, &sd->dev.info);
+	*out = &sd->dev;
+	return 0;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_attr.c - what the hints of fi_getinfo ask for, against what there is
+ *
+ * An info comes in with all that its device can and goes out with what the
+ * caller is to get: primary capabilities that were asked for and no others,
+ * modes that are required, the models and limits that were hinted. Any hint
+ * that cannot be kept leaves the info out of the list; nothing is an error.
+ */
+#include "fi/efa.h"
+
+#include <string.h>
+
+#define PRIMARY_CAPS                                                  \
+	(FI_MSG | FI_RMA | FI_TAGGED | FI_READ | FI_WRITE | FI_SEND | \
+	 FI_RECV | FI_REMOTE_READ | FI_REMOTE_WRITE | FI_DIRECTED_RECV)
+#define SEND_CAPS (FI_SEND | FI_RECV)
+#define RMA_TARGET_CAPS (FI_REMOTE_READ | FI_REMOTE_WRITE)
+#define RMA_CAPS (FI_READ | FI_WRITE | RMA_TARGET_CAPS)
+#define COMM_CAPS (FI_LOCAL_COMM | FI_REMOTE_COMM)
+
+#define TX_CAPS (FI_MSG | FI_TAGGED | FI_RMA | FI_SEND | FI_READ | FI_WRITE)
+#define RX_CAPS                                                    \
+	(FI_MSG | FI_TAGGED | FI_RMA | FI_RECV | RMA_TARGET_CAPS | \
+	 FI_DIRECTED_RECV | FI_MULTI_RECV | FI_SOURCE)
+
+#define TX_OP_FLAGS                                       \
+	(FI_INJECT | FI_COMPLETION | FI_INJECT_COMPLETE | \
+	 FI_TRANSMIT_COMPLETE | FI_DELIVERY_COMPLETE)
+#define RX_OP_FLAGS (FI_COMPLETION | FI_MULTI_RECV)
+
+/* A hint of 0 means nothing, others are a lower limit of what is needed. */
+static bool covers(size_t have, size_t hint)
+{
+	return hint <= have;
+}
+
+/* As covers, and what was asked for is what is given. */
+static bool narrow(size_t *have, size_t hint)
+{
+	if (!covers(*have, hint))
+		return false;
+	if (hint)
+		*have = hint;
+	return true;
+}
+
+/* ---- capabilities and modes ---------------------------------------------- */
+
+/* Directions that go without saying. */
+static uint64_t add_directions(uint64_t caps)
+{
+	if ((caps & (FI_MSG | FI_TAGGED)) && !(caps & SEND_CAPS))
+		caps |= SEND_CAPS;
+	if ((caps & FI_RMA) && !(caps & RMA_CAPS))
+		caps |= RMA_CAPS;
+	return caps;
+}
+
+static bool match_caps(struct fi_info *info, uint64_t hint)
+{
+	uint64_t caps;
+
+	if (hint & ~info->caps)
+		return false;
+	if (!hint)
+		return true;
+	caps = add_directions(hint & PRIMARY_CAPS) | (hint & FI_SOURCE);
+	if (caps & FI_RECV)
+		caps |= info->caps & FI_MULTI_RECV;
+	caps |= hint & COMM_CAPS ? hint & COMM_CAPS : COMM_CAPS;
+	info->caps = caps;
+	return true;
+}
+
+static bool match_mode(const struct fi_info *info, const struct fi_info *hints)
+{
+	uint64_t mode = hints->mode;
+
+	if ((mode & info->mode) != info->mode)
+		return false;
+	if (hints->tx_attr && hints->tx_attr->mode &&
+	    (hints->tx_attr->mode & info->mode) != info->mode)
+		return false;
+	return !hints->rx_attr || !hints->rx_attr->mode ||
+	       (hints->rx_attr->mode & info->mode) == info->mode;
+}
+
+/* ---- memory registration ------------------------------------------------- */
+
+/*
+ * The modes before interface 1.5: BASIC stands for all that the target of RMA
+ * needs, SCALABLE for nothing of it, and a mode bit says "local". What hint
+ * allows of them is set; false: it allows too little.
+ */
+static bool match_old_mr(struct fi_info *info, uint64_t mode_hint, int hint)
+{
+	int *mode = &info->domain_attr->mr_mode;
+
+	if (*mode & FI_MR_LOCAL) {
+		if (!(mode_hint & EFA_LOCAL_MR))
+			return false;
+		info->mode |= EFA_LOCAL_MR;
+		*mode &= ~FI_MR_LOCAL;
+	}
+	if (hint == EFA_MR_SCALABLE && *mode)
+		return false;
+	if (hint == EFA_MR_BASIC || hint == EFA_MR_SCALABLE)
+		*mode = hint;
+	else if (*mode)
+		*mode = EFA_MR_BASIC;
+	return true;
+}
+
+static bool match_mr(struct fi_info *info, const struct fi_info *hints,
+		     uint32_t version)
+{
+	const struct fi_domain_attr *attr = hints->domain_attr;
+	int *mode = &info->domain_attr->mr_mode;
+	int hint = attr ? attr->mr_mode : 0;
+
+	/* Only the target of RMA has keys and addresses to agree on. */
+	if (!(info->caps & RMA_TARGET_CAPS))
+		*mode &= FI_MR_LOCAL;
+	if (FI_VERSION_LT(version, FI_VERSION(1, 5)))
+		return !(hint & ~(EFA_MR_BASIC | EFA_MR_SCALABLE)) &&
+		       match_old_mr(info, hints->mode, hint);
+	if (hint == EFA_MR_BASIC || hint == EFA_MR_SCALABLE)
+		return match_old_mr(info, hints->mode, hint);
+	if (hints->mode & EFA_LOCAL_MR)
+		hint |= FI_MR_LOCAL;
+	if (!(*mode & ~hint))
+		return true;
+	/*
+	 * Who did not say that RMA is wanted gets the rest of it; who did must
+	 * try again with the modes that it needs.
+	 */
+	if (hints->caps || (*mode & FI_MR_LOCAL))
+		return false;
+	info->caps &= ~RMA_TARGET_CAPS;
+	*mode = 0;
+	return true;
+}
+
+/* ---- the attributes, one by one ------------------------------------------ */
+
+static bool match_ep(struct fi_info *info, const struct fi_ep_attr *hint)
+{
+	struct fi_ep_attr *ep = info->ep_attr;
+
+	if (!hint)
+		return true;
+	if (hint->type != FI_EP_UNSPEC && hint->type != ep->type)
+		return false;
+	if (hint->protocol != FI_PROTO_UNSPEC && hint->protocol != ep->protocol)
+		return false;
+	if (hint->protocol_version &&
+	    hint->protocol_version != ep->protocol_version)
+		return false;
+	return !hint->auth_key_size &&
+	       covers(ep->max_msg_size, hint->max_msg_size) &&
+	       covers(ep->msg_prefix_size, hint->msg_prefix_size) &&
+	       covers(ep->max_order_raw_size, hint->max_order_raw_size) &&
+	       covers(ep->max_order_war_size, hint->max_order_war_size) &&
+	       covers(ep->max_order_waw_size, hint->max_order_waw_size) &&
+	       covers(ep->tx_ctx_cnt, hint->tx_ctx_cnt) &&
+	       covers(ep->rx_ctx_cnt, hint->rx_ctx_cnt);
+}
+
+/* Every threading model is served by locks that are on where it needs them. */
+static bool match_models(struct fi_domain_attr *have,
+			 const struct fi_domain_attr *hint)
+{
+	if (hint->threading > FI_THREAD_ENDPOINT ||
+	    hint->control_progress > EFA_PROGRESS_UNIFIED ||
+	    hint->data_progress > EFA_PROGRESS_UNIFIED ||
+	    hint->av_type > FI_AV_TABLE)
+		return false;
+	/* No thread of ours moves data. */
+	if (hint->data_progress == FI_PROGRESS_AUTO)
+		return false;
+	if (hint->resource_mgmt == FI_RM_ENABLED &&
+	    have->resource_mgmt == FI_RM_DISABLED)
+		return false;
+	if (hint->threading != FI_THREAD_UNSPEC)
+		have->threading = hint->threading;
+	if (hint->control_progress != FI_PROGRESS_UNSPEC)
+		have->control_progress = hint->control_progress;
+	if (hint->data_progress != FI_PROGRESS_UNSPEC)
+		have->data_progress = hint->data_progress;
+	if (hint->resource_mgmt != FI_RM_UNSPEC)
+		have->resource_mgmt = hint->resource_mgmt;
+	if (hint->av_type != FI_AV_UNSPEC)
+		have->av_type = hint->av_type;
+	return true;
+}
+
+/* Of the class labels all are served alike; a DSCP is a wish. */
+static bool match_tclass(uint32_t *have, uint32_t hint)
+{
+	if (hint && !(hint & FI_TC_DSCP) &&
+	    (hint < FI_TC_LABEL || hint > FI_TC_NETWORK_CTRL))
+		return false;
+	*have = hint;
+	return true;
+}
+
+static bool match_domain(struct fi_info *info,
+			 const struct fi_domain_attr *hint)
+{
+	struct fi_domain_attr *have = info->domain_attr;
+
+	if (!hint)
+		return true;
+	if (hint->name && strcmp(hint->name, have->name) != 0)
+		return false;
+	return !hint->auth_key_size && !(hint->caps & ~have->caps) &&
+	       match_models(have, hint) &&
+	       match_tclass(&have->tclass, hint->tclass) &&
+	       covers(have->mr_key_size, hint->mr_key_size) &&
+	       covers(have->cq_data_size, hint->cq_data_size) &&
+	       covers(have->cq_cnt, hint->cq_cnt) &&
+	       covers(have->ep_cnt, hint->ep_cnt) &&
+	       covers(have->tx_ctx_cnt, hint->tx_ctx_cnt) &&
+	       covers(have->rx_ctx_cnt, hint->rx_ctx_cnt) &&
+	       covers(have->max_ep_tx_ctx, hint->max_ep_tx_ctx) &&
+	       covers(have->max_ep_rx_ctx, hint->max_ep_rx_ctx) &&
+	       covers(have->max_ep_stx_ctx, hint->max_ep_stx_ctx) &&
+	       covers(have->max_ep_srx_ctx, hint->max_ep_srx_ctx) &&
+	       covers(have->cntr_cnt, hint->cntr_cnt) &&
+	       covers(have->mr_iov_limit, hint->mr_iov_limit) &&
+	       covers(have->mr_cnt, hint->mr_cnt) &&
+	       covers(have->max_err_data, hint->max_err_data);
+}
+
+/*
+ * RMA has one local buffer and one remote. An endpoint that can do RMA
+ * therefore says that its lists have one element, since there is one limit for
+ * RMA and messages.
+ */
+static bool match_tx(struct fi_info *info, const struct fi_tx_attr *hint)
+{
+	struct fi_tx_attr *tx = info->tx_attr;
+
+	if (info->caps & FI_RMA)
+		tx->iov_limit = 1;
+	tx->caps = info->caps & TX_CAPS;
+	if (!hint)
+		return true;
+	if ((hint->caps & ~tx->caps) || (hint->op_flags & ~TX_OP_FLAGS) ||
+	    (hint->msg_order & ~tx->msg_order) || hint->comp_order)
+		return false;
+	if (hint->caps)
+		tx->caps = add_directions(hint->caps) & tx->caps;
+	tx->op_flags = hint->op_flags;
+	return narrow(&tx->inject_size, hint->inject_size) &&
+	       narrow(&tx->size, hint->size) &&
+	       narrow(&tx->iov_limit, hint->iov_limit) &&
+	       narrow(&tx->rma_iov_limit, hint->rma_iov_limit) &&
+	       match_tclass(&tx->tclass, hint->tclass);
+}
+
+static bool match_rx(struct fi_info *info, const struct fi_rx_attr *hint)
+{
+	struct fi_rx_attr *rx = info->rx_attr;
+
+	rx->caps = info->caps & RX_CAPS;
+	if (!hint)
+		return true;
+	if ((hint->caps & ~rx->caps) || (hint->op_flags & ~RX_OP_FLAGS) ||
+	    (hint->msg_order & ~rx->msg_order) || hint->comp_order)
+		return false;
+	if (hint->caps)
+		rx->caps = add_directions(hint->caps) & rx->caps;
+	rx->op_flags = hint->op_flags;
+	return narrow(&rx->size, hint->size) &&
+	       narrow(&rx->iov_limit, hint->iov_limit);
+}
+
+/* ---- names and cards ----------------------------------------------------- */
+
+static bool match_nic(const struct fid_nic *have, const struct fid_nic *hint)
+{
+	const struct fi_pci_attr *a, *b;
+
+	if (!hint)
+		return true;
+	if (hint->device_attr && hint->device_attr->name &&
+	    strcmp(hint->device_attr->name, have->device_attr->name) != 0)
+		return false;
+	if (!hint->bus_attr || hint->bus_attr->bus_type == FI_BUS_UNSPEC)
+		return true;
+	if (hint->bus_attr->bus_type != have->bus_attr->bus_type)
+		return false;
+	a = &hint->bus_attr->attr.pci;
+	b = &have->bus_attr->attr.pci;
+	return a->domain_id == b->domain_id && a->bus_id == b->bus_id &&
+	       a->device_id == b->device_id && a->function_id == b->function_id;
+}
+
+static bool match_fabric(const struct fi_info *info,
+			 const struct fi_info *hints)
+{
+	const struct fi_fabric_attr *attr = hints->fabric_attr;
+
+	if (hints->addr_format != FI_FORMAT_UNSPEC &&
+	    hints->addr_format != info->addr_format)
+		return false;
+	return !attr || !attr->name ||
+	       strcmp(attr->name, info->fabric_attr->name) == 0;
+}
+
+bool efa_attr_match(struct fi_info *info, const struct fi_info *hints,
+		    uint32_t version)
+{
+	/* Without hints everything is offered, with all modes it needs. */
+	if (!hints) {
+		if (FI_VERSION_LT(version, FI_VERSION(1, 5)))
+			match_old_mr(info, EFA_LOCAL_MR, 0);
+		return match_tx(info, NULL) && match_rx(info, NULL);
+	}
+	if (!match_fabric(info, hints) || !match_nic(info->nic, hints->nic) ||
+	    !match_ep(info, hints->ep_attr) ||
+	    !match_domain(info, hints->domain_attr))
+		return false;
+	return match_caps(info, hints->caps) && match_mode(info, hints) &&
+	       match_mr(info, hints, version) &&
+	       match_tx(info, hints->tx_attr) && match_rx(info, hints->rx_attr);
+}

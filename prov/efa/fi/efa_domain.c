@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_domain.c - the domain: one device, opened
+ *
+ * The name of a domain says device and kind: "<device>-rdm" is for reliable
+ * datagrams, "<device>-dgrm" for datagrams. All that is opened in it is of that
+ * kind.
+ */
+#include "fi/efa.h"
+
+#include <stdlib.h>
+
+#include "fi/efa_settings.h"
+
+/*
+ * Progress is made by whoever reads a queue, so a queue's reader touches every
+ * endpoint of that queue, and the other queues of those endpoints:
+ *
+ * DOMAIN      the program has one thread at a time for all of this.
+ * COMPLETION  the program serializes what hangs together by one queue. An
+ *             endpoint that has one queue only belongs to that thread; one
+ *             with two, or with a counter, is where two threads can meet. So
+ *             can they in a queue that two such endpoints share.
+ * ENDPOINT,   the program serializes calls on the endpoint, but a reader of
+ * FID         its queue is another object and may run beside them.
+ * SAFE        the program serializes nothing.
+ */
+struct efa_locks efa_domain_locks(const struct efa_domain *domain)
+{
+	struct efa_locks locks = { true, true, true };
+
+	switch (domain->threading) {
+	case FI_THREAD_DOMAIN:
+		locks = (struct efa_locks){ false, false, false };
+		break;
+	case FI_THREAD_COMPLETION:
+		locks.endpoints = false;
+		break;
+	case FI_THREAD_UNSPEC:
+	case FI_THREAD_SAFE:
+	case FI_THREAD_FID:
+	case FI_THREAD_ENDPOINT:
+		break;
+	}
+	return locks;
+}
+
+static struct efa_domain *domain_of(struct fid *fid)
+{
+	return u_container_of(fid, struct efa_domain, fid.fid);
+}
+
+static int domain_close(struct fid *fid)
+{
+	struct efa_domain *domain = domain_of(fid);
+
+	if (atomic_load(&domain->refs))
+		return -FI_EBUSY;
+	dev_close(domain->dev);
+	if (domain->eq)
+		efa_eq_put(domain->eq);
+	atomic_fetch_sub(&domain->fabric->refs, 1);
+	free(domain);
+	return 0;
+}
+
+/* A domain has no events yet; its queue is kept from closing, no more. */
+static int domain_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
+{
+	struct efa_domain *domain = domain_of(fid);
+
+	if (bfid->fclass != FI_CLASS_EQ || domain->eq)
+		return -FI_EINVAL;
+	domain->eq = efa_eq_get(bfid);
+	return 0;
+}
+
+static int domain_scalable_ep(struct fid_domain *domain, struct fi_info *info,
+			      struct fid_ep **sep, void *context)
+{
+	return -FI_ENOSYS;
+}
+
+static int domain_poll_open(struct fid_domain *domain,
+			    struct fi_poll_attr *attr,
+			    struct fid_poll **pollset)
+{
+	return -FI_ENOSYS;
+}
+
+static int domain_stx_ctx(struct fid_domain *domain, struct fi_tx_attr *attr,
+			  struct fid_stx **stx, void *context)
+{
+	return -FI_ENOSYS;
+}
+
+static int domain_srx_ctx(struct fid_domain *domain, struct fi_rx_attr *attr,
+			  struct fid_ep **rx_ep, void *context)
+{
+	return -FI_ENOSYS;
+}
+
+static int domain_query_atomic(struct fid_domain *domain,
+			       enum fi_datatype datatype, enum fi_op op,
+			       struct fi_atomic_attr *attr, uint64_t flags)
+{
+	return -FI_EOPNOTSUPP;
+}
+
+static int domain_query_collective(struct fid_domain *domain,
+				   enum fi_collective_op coll,
+				   struct fi_collective_attr *attr,
+				   uint64_t flags)
+{
+	return -FI_ENOSYS;
+}
+
+static int domain_endpoint2(struct fid_domain *domain, struct fi_info *info,
+			    struct fid_ep **ep, uint64_t flags, void *context)
+{
+	if (flags)
+		return -FI_EOPNOTSUPP;
+	return efa_ep_open(domain, info, ep, context);
+}
+
+static struct fi_ops domain_fi_ops = {
+	.size = sizeof(struct fi_ops),
+	.close = domain_close,
+	.bind = domain_bind,
+	.control = efa_nosys_control,
+	.ops_open = efa_nosys_ops_open,
+	.tostr = efa_nosys_tostr,
+	.ops_set = efa_nosys_ops_set,
+};
+
+static struct fi_ops_domain domain_ops = {
+	.size = sizeof(struct fi_ops_domain),
+	.av_open = efa_av_open,
+	.cq_open = efa_cq_open,
+	.endpoint = efa_ep_open,
+	.scalable_ep = domain_scalable_ep,
+	.cntr_open = efa_cntr_open,
+	.poll_open = domain_poll_open,
+	.stx_ctx = domain_stx_ctx,
+	.srx_ctx = domain_srx_ctx,
+	.query_atomic = domain_query_atomic,
+	.query_collective = domain_query_collective,
+	.endpoint2 = domain_endpoint2,
+};
+
+static int open_device(struct efa_domain *domain, const char *name)
+{
+	struct dev_config config;
+	struct dev_info info;
+	int ret;
+
+	ret = efa_info_find(name, &info, &domain->rdm);
+	if (ret)
+		return ret;
+	efa_settings_dev_config(&config);
+	return dev_open(&info, &config, &domain->dev);
+}
+
+int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
+		    struct fid_domain **out, void *context)
+{
+	struct efa_fabric *fabric = u_container_of(fid, struct efa_fabric, fid);
+	struct efa_domain *domain;
+	int ret;
+
+	if (!info->domain_attr || !info->domain_attr->name)
+		return -FI_EINVAL;
+	domain = calloc(1, sizeof(*domain));
+	if (!domain)
+		return -FI_ENOMEM;
+	ret = open_device(domain, info->domain_attr->name);
+	if (ret) {
+		efa_warn(DOMAIN, "%s: %s\n", info->domain_attr->name,
+			 fi_strerror(-ret));
+		free(domain);
+		return ret;
+	}
+	domain->fabric = fabric;
+	domain->threading = info->domain_attr->threading;
+	domain->fid.fid.fclass = FI_CLASS_DOMAIN;
+	domain->fid.fid.context = context;
+	domain->fid.fid.ops = &domain_fi_ops;
+	domain->fid.ops = &domain_ops;
+	domain->fid.mr = &efa_mr_ops;
+	atomic_fetch_add(&fabric->refs, 1);
+	*out = &domain->fid;
+	return 0;
+}

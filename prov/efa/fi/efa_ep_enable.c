@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_ep_enable.c - an endpoint gets its queue pair, and gives it back
+ */
+#include "fi/efa.h"
+
+#include "fi/efa_settings.h"
+#include "util/u_time.h"
+
+/* What peers may wait for at close: acknowledgements, packets still queued. */
+#define DRAIN (2 * U_SEC)
+
+/* ---- operation tables ---------------------------------------------------- */
+
+static void set_rdm_ops(struct fid_ep *fid, uint64_t caps)
+{
+	fid->msg = caps & FI_MSG ? &efa_msg_ops : &efa_nosys_msg;
+	fid->tagged = caps & FI_TAGGED ? &efa_tagged_ops : &efa_nosys_tagged;
+	fid->rma = caps & FI_RMA ? &efa_rma_ops : &efa_nosys_rma;
+}
+
+void efa_handle_set_ops(struct efa_handle *handle)
+{
+	const struct efa_ep *ep = handle->ep;
+	struct fid_ep *fid = &handle->fid;
+
+	fid->ops = &efa_ep_ops;
+	fid->cm = &efa_cm_ops;
+	fid->atomic = &efa_nosys_atomic;
+	fid->collective = &efa_nosys_collective;
+	if (!ep->enabled) {
+		fid->msg = &efa_disabled_msg;
+		fid->tagged = &efa_disabled_tagged;
+		fid->rma = &efa_disabled_rma;
+	} else if (ep->rdm) {
+		set_rdm_ops(fid, ep->caps);
+	} else {
+		fid->msg = &efa_dgram_msg_ops;
+		fid->tagged = &efa_nosys_tagged;
+		fid->rma = &efa_nosys_rma;
+	}
+}
+
+static void set_all_ops(struct efa_ep *ep)
+{
+	struct efa_handle *alias;
+
+	efa_handle_set_ops(&ep->own);
+	LIST_FOREACH(alias, &ep->aliases, link)
+		efa_handle_set_ops(alias);
+}
+
+/* ---- lists of who drives it ---------------------------------------------- */
+
+/* Remove is harmless where it was never added. */
+static void leave(struct efa_ep *ep)
+{
+	efa_av_remove_ep(ep->av, ep);
+	efa_watch_remove(&ep->tx_cq->watch, ep);
+	efa_watch_remove(&ep->rx_cq->watch, ep);
+	for (int use = 0; use < RDM_CNTR_USES; use++)
+		if (ep->cntr[use])
+			efa_watch_remove(&ep->cntr[use]->watch, ep);
+}
+
+static int join(struct efa_ep *ep)
+{
+	int ret;
+
+	ret = efa_av_add_ep(ep->av, ep);
+	if (!ret)
+		ret = efa_watch_add(&ep->tx_cq->watch, ep);
+	if (!ret)
+		ret = efa_watch_add(&ep->rx_cq->watch, ep);
+	for (int use = 0; use < RDM_CNTR_USES && !ret; use++)
+		if (ep->cntr[use])
+			ret = efa_watch_add(&ep->cntr[use]->watch, ep);
+	if (ret)
+		leave(ep);
+	return ret;
+}
+
+/* ---- enable and disable -------------------------------------------------- */
+
+static int check_bound(struct efa_ep *ep)
+{
+	const uint64_t tx = FI_SEND | FI_READ | FI_WRITE;
+	const uint64_t rx = FI_RECV | FI_REMOTE_READ | FI_REMOTE_WRITE;
+
+	if (!ep->av)
+		return -FI_ENOAV;
+	if (((ep->caps & tx) && !ep->tx_cq) || ((ep->caps & rx) && !ep->rx_cq))
+		return -FI_ENOCQ;
+	return ep->tx_cq || ep->rx_cq ? 0 : -FI_ENOCQ;
+}
+
+/* A side that the endpoint has no use for goes to the other one's queue. */
+static void fill_sides(struct efa_ep *ep)
+{
+	if (!ep->tx_cq) {
+		ep->tx_cq = ep->rx_cq;
+		atomic_fetch_add(&ep->tx_cq->refs, 1);
+	}
+	if (!ep->rx_cq) {
+		ep->rx_cq = ep->tx_cq;
+		atomic_fetch_add(&ep->rx_cq->refs, 1);
+	}
+}
+
+static bool needs_lock(const struct efa_ep *ep)
+{
+	struct efa_locks locks = efa_domain_locks(ep->domain);
+	bool split = ep->tx_cq != ep->rx_cq;
+
+	for (int use = 0; use < RDM_CNTR_USES; use++)
+		split |= ep->cntr[use] != NULL;
+	return locks.endpoints || (split && locks.split);
+}
+
+static int open_rdm(struct efa_ep *ep)
+{
+	struct rdm_ep_config config = {
+		.dev = ep->domain->dev,
+		.av = ep->av->rdm,
+		.tx_cq = ep->tx_cq->rdm,
+		.rx_cq = ep->rx_cq->rdm,
+		.tx_size = ep->tx_size,
+		.medium_max = (size_t)efa_settings.medium_max,
+		.read_min = ep->opt.no_rdma ? SIZE_MAX :
+					      (size_t)efa_settings.read_min,
+		.unexpected_max = (size_t)efa_settings.unexpected_max,
+		.min_multi_recv = ep->opt.min_multi_recv,
+		.features_off = efa_settings.features_off,
+	};
+
+	for (int use = 0; use < RDM_CNTR_USES; use++)
+		if (ep->cntr[use])
+			config.cntr[use] = &ep->cntr[use]->count;
+	return rdm_ep_open(&config, &ep->rdm);
+}
+
+static void close_queue_pair(struct efa_ep *ep)
+{
+	if (ep->rdm)
+		rdm_ep_close(ep->rdm);
+	if (ep->dgram)
+		efa_dgram_close(ep->dgram);
+	ep->rdm = NULL;
+	ep->dgram = NULL;
+}
+
+int efa_ep_enable(struct efa_ep *ep)
+{
+	int ret;
+
+	if (ep->enabled)
+		return -FI_EOPBADSTATE;
+	ret = check_bound(ep);
+	if (ret)
+		return ret;
+	fill_sides(ep);
+	u_lock_init(&ep->lock, needs_lock(ep));
+	if (ep->domain->rdm)
+		ret = open_rdm(ep);
+	else
+		ret = efa_dgram_open(ep, &ep->dgram);
+	if (ret)
+		goto fini_lock;
+	ret = join(ep);
+	if (ret)
+		goto close_queue_pair;
+	ep->enabled = true;
+	set_all_ops(ep);
+	return 0;
+
+close_queue_pair:
+	close_queue_pair(ep);
+fini_lock:
+	u_lock_fini(&ep->lock);
+	return ret;
+}
+
+/* Nobody else reaches the endpoint once it has left the lists. */
+void efa_ep_disable(struct efa_ep *ep)
+{
+	if (!ep->enabled)
+		return;
+	leave(ep);
+	if (ep->rdm && !rdm_ep_drain(ep->rdm, DRAIN))
+		efa_warn(EP_CTRL, "closed with packets that peers may still "
+				  "wait for\n");
+	close_queue_pair(ep);
+	u_lock_fini(&ep->lock);
+	ep->enabled = false;
+}

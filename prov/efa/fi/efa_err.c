@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_err.c - failed operations in the words of the application
+ *
+ * prov_errno is the number that the message layer or the device gave; numbers
+ * and meanings are listed in fi_efa(7). err_data is text with the addresses of
+ * both ends, for whoever has to find the machine.
+ */
+#include "fi/efa.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct reason {
+	uint32_t number;
+	int err; /* FI_E* */
+	const char *text;
+} reasons[] = {
+	{ DEV_OK, 0, "success" },
+	{ DEV_FLUSHED, FI_ECANCELED, "the queue pair was closed" },
+	{ DEV_QP_ERROR, FI_EINVAL, "the queue pair is in error" },
+	{ DEV_BAD_OP, FI_EINVAL, "the device does not know the operation" },
+	{ DEV_BAD_AH, FI_EINVAL, "bad local address handle" },
+	{ DEV_BAD_LKEY, FI_EINVAL, "bad local memory key or access" },
+	{ DEV_TOO_LONG, FI_EMSGSIZE, "message longer than the device takes" },
+	{ DEV_BAD_RKEY, FI_EINVAL,
+	  "the peer's memory key, address or access right is wrong" },
+	{ DEV_PEER_RESET, FI_ECONNABORTED, "the peer was restarted" },
+	{ DEV_NO_QP, FI_ENOTCONN,
+	  "the peer has no such queue pair: closed, or another process" },
+	{ DEV_RNR, FI_ENORX, "the peer has no receive posted" },
+	{ DEV_SHORT_RECV, FI_EMSGSIZE, "the peer's receive is too short" },
+	{ DEV_BAD_RESPONSE, FI_EREMOTEIO, "odd answer from the peer" },
+	{ DEV_UNRESPONSIVE, FI_ECONNABORTED, "the peer stopped answering" },
+	{ DEV_NO_AH, FI_ENOTCONN, "the peer does not know this address" },
+	{ DEV_UNREACHABLE, FI_EHOSTUNREACH,
+	  "no way to the peer, or it never answered" },
+	{ DEV_FEATURE, FI_EINVAL, "the peers' features do not fit" },
+	{ RDM_ERR_OTHER, FI_EOTHER, "unknown failure" },
+	{ RDM_ERR_BAD_PKT, FI_EOTHER, "the peer sent a malformed packet" },
+	{ RDM_ERR_UNKNOWN_PKT, FI_EOTHER,
+	  "the peer sent a packet of unknown type" },
+	{ RDM_ERR_DUPLICATE, FI_EOTHER, "the message came twice" },
+	{ RDM_ERR_NOMEM, FI_ENOMEM, "out of memory" },
+	{ RDM_ERR_RMA_ADDR, FI_EOTHER,
+	  "the address of a remote access is not registered for it" },
+	{ RDM_ERR_HANDSHAKE, FI_EOTHER, "no handshake could be sent" },
+	{ RDM_ERR_SIZE, FI_EOTHER, "sizes of request and buffer differ" },
+	{ RDM_ERR_PEER_GONE, FI_ECONNABORTED,
+	  "the peer was there and is gone" },
+	{ RDM_ERR_PEER_SILENT, FI_ECONNABORTED,
+	  "the peer never made itself known" },
+	{ RDM_ERR_PEER_ABORT, FI_ECANCELED, "the peer gave the operation up" },
+	{ RDM_ERR_TRUNC, FI_ETRUNC, "message longer than the receive" },
+	{ RDM_ERR_NOMSG, FI_ENOMSG, "no such message has come" },
+	{ RDM_ERR_CANCELED, FI_ECANCELED, "canceled" },
+};
+
+static const struct reason *reason_of(uint32_t number)
+{
+	static const struct reason unknown = { 0, FI_EOTHER, "unknown error" };
+
+	for (size_t i = 0; i < u_array_size(reasons); i++)
+		if (reasons[i].number == number)
+			return &reasons[i];
+	return &unknown;
+}
+
+/* Writes the text of an error; returns its length with the end. */
+static size_t describe(const struct rdm_comp *comp, char *buf, size_t len)
+{
+	static const struct dev_addr nobody;
+	const struct rdm_comp_error *error = comp->error;
+	char self[EFA_ADDR_TEXT], peer[EFA_ADDR_TEXT] = "unknown";
+
+	/* A program that looks for messages meets this one all the time. */
+	if (!error || comp->err == RDM_ERR_NOMSG) {
+		buf[0] = 0;
+		strncat(buf, reason_of(comp->err)->text, len - 1);
+	} else {
+		efa_addr_text(&error->self, self, sizeof(self));
+		if (memcmp(&error->peer, &nobody, sizeof(nobody)) != 0)
+			efa_addr_text(&error->peer, peer, sizeof(peer));
+		snprintf(buf, len, "%s; here %s, peer %s",
+			 reason_of(comp->err)->text, self, peer);
+	}
+	return strlen(buf) + 1;
+}
+
+/*
+ * Since interface 1.5 the caller may bring a buffer; who brings none gets ours,
+ * which is good until the next read.
+ */
+static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
+			 struct fi_cq_err_entry *entry)
+{
+	uint32_t version = cq->domain->fabric->fid.api_version;
+	size_t len = describe(comp, cq->err_text, sizeof(cq->err_text));
+
+	if (FI_VERSION_LT(version, FI_VERSION(1, 5)) || !entry->err_data_size ||
+	    !entry->err_data) {
+		entry->err_data = cq->err_text;
+		entry->err_data_size = len;
+		return;
+	}
+	entry->err_data_size = u_min(entry->err_data_size, len);
+	memcpy(entry->err_data, cq->err_text, entry->err_data_size);
+	((char *)entry->err_data)[entry->err_data_size - 1] = 0;
+}
+
+/*
+ * Field by field: the caller's entry may be shorter than this libfabric's. The
+ * source address that later ones have at the end is preset by libfabric and
+ * stays so.
+ */
+ssize_t efa_cq_readerr(struct fid_cq *fid, struct fi_cq_err_entry *entry,
+		       uint64_t flags)
+{
+	struct efa_cq *cq = u_container_of(fid, struct efa_cq, fid);
+	struct rdm_comp comp;
+
+	if (efa_cq_take_error(cq, &comp) <= 0)
+		return -FI_EAGAIN;
+	entry->op_context = comp.context;
+	entry->flags = efa_cq_flags(&comp);
+	entry->len = comp.len;
+	entry->buf = comp.buf;
+	entry->data = comp.data;
+	entry->tag = comp.tag;
+	entry->olen = comp.error ? comp.error->olen : 0;
+	/* Of a truncated message the length of all of it is told. */
+	if (comp.err == RDM_ERR_TRUNC)
+		entry->len += entry->olen;
+	entry->err = reason_of(comp.err)->err;
+	entry->prov_errno = (int)comp.err;
+	put_err_data(cq, &comp, entry);
+	free(comp.error);
+	return 1;
+}
+
+const char *efa_cq_strerror(struct fid_cq *cq, int prov_errno,
+			    const void *err_data, char *buf, size_t len)
+{
+	const char *text = err_data;
+
+	if (!text || !text[0])
+		text = reason_of((uint32_t)prov_errno)->text;
+	if (!buf || !len)
+		return text;
+	buf[0] = 0;
+	strncat(buf, text, len - 1);
+	return buf;
+}

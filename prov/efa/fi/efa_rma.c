@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_rma.c - reads and writes of a peer's memory
+ *
+ * One local buffer, one remote range: what the device can do at once. The info
+ * of an endpoint that can do RMA says so.
+ */
+#include "fi/efa.h"
+
+/* The parts of a call that differ. */
+struct rma_call {
+	const struct iovec *iov;
+	size_t count;
+	void *desc;
+	uint64_t remote, key;
+	uint64_t data;
+	fi_addr_t peer;
+	void *context;
+};
+
+static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
+			   bool read, uint32_t flags)
+{
+	const struct rdm_rma op = {
+		.read = read,
+		.iov = call->iov,
+		.mr = call->desc,
+		.remote = call->remote,
+		.key = (uint32_t)call->key,
+		.flags = flags,
+		.to = call->peer,
+		.data = call->data,
+		.context = call->context,
+	};
+	int ret;
+
+	/* Keys are ours, and have 32 bits. */
+	if (call->count != 1 || call->key > UINT32_MAX)
+		return -FI_EINVAL;
+	u_lock(&ep->lock);
+	ret = rdm_rma(ep->rdm, &op);
+	u_unlock(&ep->lock);
+	return ret;
+}
+
+static inline struct iovec iov_of(const void *buf, size_t len)
+{
+	return (struct iovec){ (void *)(uintptr_t)buf, len };
+}
+
+/* ---- read ---------------------------------------------------------------- */
+
+static ssize_t rma_read(struct fid_ep *fid, void *buf, size_t len, void *desc,
+			fi_addr_t peer, uint64_t addr, uint64_t key,
+			void *context)
+{
+	struct efa_handle *handle = efa_handle_of(fid);
+	const struct iovec iov = { buf, len };
+	const struct rma_call call = { &iov, 1, desc, addr,
+				       key,  0, peer, context };
+
+	return post(handle->ep, &call, true, handle->send_flags & ~RDM_INJECT);
+}
+
+static ssize_t rma_readv(struct fid_ep *fid, const struct iovec *iov,
+			 void **desc, size_t count, fi_addr_t peer,
+			 uint64_t addr, uint64_t key, void *context)
+{
+	struct efa_handle *handle = efa_handle_of(fid);
+	const struct rma_call call = { iov,  count,  desc ? desc[0] : NULL,
+				       addr, key,    0,
+				       peer, context };
+
+	return post(handle->ep, &call, true, handle->send_flags & ~RDM_INJECT);
+}
+
+/* Lengths of both sides are the same, or the call is a mistake. */
+static ssize_t post_msg(struct fid_ep *fid, const struct fi_msg_rma *msg,
+			bool read, uint64_t flags)
+{
+	struct efa_ep *ep = efa_ep_of(fid);
+	struct rma_call call;
+
+	if (flags & EFA_TX_REFUSED)
+		return -FI_EOPNOTSUPP;
+	if (msg->iov_count != 1 || msg->rma_iov_count != 1 ||
+	    msg->msg_iov[0].iov_len != msg->rma_iov[0].len)
+		return -FI_EINVAL;
+	call = (struct rma_call){
+		.iov = msg->msg_iov,
+		.count = 1,
+		.desc = msg->desc ? msg->desc[0] : NULL,
+		.remote = msg->rma_iov[0].addr,
+		.key = msg->rma_iov[0].key,
+		.data = msg->data,
+		.peer = msg->addr,
+		.context = msg->context,
+	};
+	if (read)
+		flags &= ~(FI_INJECT | FI_REMOTE_CQ_DATA);
+	return post(ep, &call, read, efa_tx_flags(ep, flags));
+}
+
+static ssize_t rma_readmsg(struct fid_ep *ep, const struct fi_msg_rma *msg,
+			   uint64_t flags)
+{
+	return post_msg(ep, msg, true, flags);
+}
+
+/* ---- write --------------------------------------------------------------- */
+
+static ssize_t rma_write(struct fid_ep *fid, const void *buf, size_t len,
+			 void *desc, fi_addr_t peer, uint64_t addr,
+			 uint64_t key, void *context)
+{
+	struct efa_handle *handle = efa_handle_of(fid);
+	const struct iovec iov = iov_of(buf, len);
+	const struct rma_call call = { &iov, 1, desc, addr,
+				       key,  0, peer, context };
+
+	return post(handle->ep, &call, false, handle->send_flags);
+}
+
+static ssize_t rma_writev(struct fid_ep *fid, const struct iovec *iov,
+			  void **desc, size_t count, fi_addr_t peer,
+			  uint64_t addr, uint64_t key, void *context)
+{
+	struct efa_handle *handle = efa_handle_of(fid);
+	const struct rma_call call = { iov,  count,  desc ? desc[0] : NULL,
+				       addr, key,    0,
+				       peer, context };
+
+	return post(handle->ep, &call, false, handle->send_flags);
+}
+
+static ssize_t rma_writemsg(struct fid_ep *ep, const struct fi_msg_rma *msg,
+			    uint64_t flags)
+{
+	return post_msg(ep, msg, false, flags);
+}
+
+static ssize_t rma_inject(struct fid_ep *ep, const void *buf, size_t len,
+			  fi_addr_t peer, uint64_t addr, uint64_t key)
+{
+	const struct iovec iov = iov_of(buf, len);
+	const struct rma_call call = { &iov, 1, NULL, addr, key, 0, peer, NULL };
+
+	return post(efa_ep_of(ep), &call, false, RDM_INJECT);
+}
+
+static ssize_t rma_writedata(struct fid_ep *fid, const void *buf, size_t len,
+			     void *desc, uint64_t data, fi_addr_t peer,
+			     uint64_t addr, uint64_t key, void *context)
+{
+	struct efa_handle *handle = efa_handle_of(fid);
+	const struct iovec iov = iov_of(buf, len);
+	const struct rma_call call = { &iov, 1,	   desc, addr,
+				       key,  data, peer, context };
+
+	return post(handle->ep, &call, false, handle->send_flags | RDM_DATA);
+}
+
+static ssize_t rma_injectdata(struct fid_ep *ep, const void *buf, size_t len,
+			      uint64_t data, fi_addr_t peer, uint64_t addr,
+			      uint64_t key)
+{
+	const struct iovec iov = iov_of(buf, len);
+	const struct rma_call call = { &iov, 1,	   NULL, addr,
+				       key,  data, peer, NULL };
+
+	return post(efa_ep_of(ep), &call, false, RDM_INJECT | RDM_DATA);
+}
+
+struct fi_ops_rma efa_rma_ops = {
+	.size = sizeof(struct fi_ops_rma),
+	.read = rma_read,
+	.readv = rma_readv,
+	.readmsg = rma_readmsg,
+	.write = rma_write,
+	.writev = rma_writev,
+	.writemsg = rma_writemsg,
+	.inject = rma_inject,
+	.writedata = rma_writedata,
+	.injectdata = rma_injectdata,
+};

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic_poll.c - the pump: what waits goes out, what arrived comes in
+ *
+ * An empty poll of an RDM queue pair is a countdown, a test of one word and
+ * an empty poll of the wire. Records of plain sends are lent to the caller as
+ * they lie; those of other kinds are a row of the table below.
+ */
+#include "nic_priv.h"
+
+#include <sys/socket.h>
+
+/* Bursts without anything for the caller that one poll works through. */
+#define BURSTS 4
+/* Wake-ups that are taken off the socket at a time. */
+#define WAKES 1024
+
+static int poll_send_imm(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+			 struct nic_wc *wc)
+{
+	struct nic_pkt_imm h;
+
+	if (!nic_pkt_header(pkt, &h, sizeof(h)) ||
+	    pkt->len - sizeof(h) > NIC_MTU)
+		return nic_bad_packet(qp);
+	*wc = (struct nic_wc){
+		.data = (const char *)pkt->data + sizeof(h),
+		.len = pkt->len - (uint32_t)sizeof(h),
+		.source = nic_lane_source(qp, pkt->lane),
+		.imm = h.imm,
+		.op = NIC_WC_RECV,
+		.has_imm = true,
+	};
+	return 1;
+}
+
+static int poll_written(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+			struct nic_wc *wc)
+{
+	struct nic_pkt_imm h;
+
+	if (!nic_pkt_header(pkt, &h, sizeof(h)) || h.len > NIC_MAX_RDMA)
+		return nic_bad_packet(qp);
+	*wc = (struct nic_wc){
+		.len = h.len,
+		.source = nic_lane_source(qp, pkt->lane),
+		.imm = h.imm,
+		.op = NIC_WC_WRITTEN,
+		.has_imm = true,
+	};
+	return 1;
+}
+
+/* What a record of each kind does; returns how many completions it made. */
+static int (*const poll_kind[])(struct nic_qp *qp,
+				const struct wire_shm_pkt *pkt,
+				struct nic_wc *wc) = {
+	[NIC_PKT_SEND_IMM] = poll_send_imm,
+	[NIC_PKT_READ] = nic_remote_read,
+	[NIC_PKT_DATA] = nic_rdma_data,
+	[NIC_PKT_WRITE] = nic_remote_write,
+	[NIC_PKT_ACK] = nic_rdma_ack,
+	[NIC_PKT_WRITTEN] = poll_written,
+};
+
+static int poll_other(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		      struct nic_wc *wc)
+{
+	if (pkt->word >= u_array_size(poll_kind) || !poll_kind[pkt->word])
+		return nic_bad_packet(qp);
+	return poll_kind[pkt->word](qp, pkt, wc);
+}
+
+/* --- work that waits --- */
+
+static bool path_is_idle(const struct nic_path *p)
+{
+	return !p->nreplies && !p->wake && !nic_rdma_can_run(p);
+}
+
+/* Each active path once, while the budget lasts; who was left out is first. */
+static void poll_run(struct nic_qp *qp)
+{
+	struct nic_path_list todo = TAILQ_HEAD_INITIALIZER(todo);
+	size_t budget = NIC_SLICE;
+	struct nic_path *p;
+
+	TAILQ_CONCAT(&todo, &qp->active, link_active);
+	while (budget && (p = TAILQ_FIRST(&todo))) {
+		TAILQ_REMOVE(&todo, p, link_active);
+		p->active = false;
+		if (p->wake)
+			nic_path_wake(p);
+		nic_remote_run(p, &budget);
+		nic_rdma_run(p, &budget);
+		if (!path_is_idle(p))
+			nic_path_activate(p);
+	}
+	TAILQ_CONCAT(&todo, &qp->active, link_active);
+	TAILQ_CONCAT(&qp->active, &todo, link_active);
+	if (TAILQ_EMPTY(&qp->active))
+		qp->attention &= ~(uint32_t)NIC_ATT_WORK;
+}
+
+/* Bounded, as anybody can send to a port. */
+static void drain_socket(const struct nic_qp *qp)
+{
+	char byte;
+
+	for (int i = 0; i < WAKES; i++)
+		if (recv(qp->sock, &byte, 1, MSG_DONTWAIT) < 0)
+			break;
+}
+
+/* A sleeper is back: the clock may have gone far. */
+static void poll_disarm(struct nic_qp *qp)
+{
+	wire_shm_disarm(qp->shm);
+	drain_socket(qp);
+	qp->attention &= ~(uint32_t)NIC_ATT_ARMED;
+	qp->polls_left = 1;
+}
+
+static U_COLD int poll_attend(struct nic_qp *qp, struct nic_wc *wc, int n)
+{
+	int k = 0;
+
+	if (qp->attention & NIC_ATT_ARMED)
+		poll_disarm(qp);
+	if (qp->attention & NIC_ATT_WORK)
+		poll_run(qp);
+	if (qp->attention & NIC_ATT_DONE)
+		k = nic_done_pop(qp, wc, n);
+	if (qp->attention & NIC_ATT_UD)
+		k += nic_ud_poll(qp, wc + k, n - k);
+	return k;
+}
+
+/* --- arrivals --- */
+
+/* One burst of the wire; *got: how many records that were. */
+static inline int poll_burst(struct nic_qp *qp, struct nic_wc *wc, int n,
+			     int *got)
+{
+	struct wire_shm_pkt pkt[NIC_BURST];
+	int m = wire_shm_poll(qp->shm, pkt, n < NIC_BURST ? n : NIC_BURST);
+	int k = 0;
+
+	*got = m;
+	if (!m)
+		return 0;
+	qp->epoch = (uint32_t)qp->shm_stats->lanes_opened;
+	for (int i = 0; i < m; i++) {
+		if (u_unlikely(pkt[i].word != NIC_PKT_SEND ||
+			       pkt[i].len > NIC_MTU)) {
+			k += poll_other(qp, &pkt[i], &wc[k]);
+			continue;
+		}
+		wc[k++] = (struct nic_wc){
+			.data = pkt[i].data,
+			.len = pkt[i].len,
+			.source = nic_lane_source(qp, pkt[i].lane),
+			.op = NIC_WC_RECV,
+		};
+	}
+	qp->stats.rx_packets += (uint64_t)m;
+	return k;
+}
+
+int nic_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
+{
+	int k = 0, bursts = BURSTS;
+	int got, fresh;
+
+	assert(!qp->lent);
+	if (u_unlikely(--qp->polls_left <= 0))
+		nic_tick(qp);
+	if (u_unlikely(qp->attention)) {
+		k = poll_attend(qp, wc, n);
+		if (k == n || qp->type == NIC_QP_UD)
+			return k;
+	}
+	do {
+		fresh = poll_burst(qp, wc + k, n - k, &got);
+		if (u_likely(fresh)) {
+			qp->lent = true;
+			return k + fresh;
+		}
+		if (got)
+			wire_shm_give_back(qp->shm);
+	} while (u_unlikely(got && --bursts));
+	return k;
+}
+
+void nic_give_back(struct nic_qp *qp)
+{
+	if (!qp->lent)
+		return;
+	wire_shm_give_back(qp->shm);
+	qp->lent = false;
+}
+
+int nic_qp_arm(struct nic_qp *qp)
+{
+	if (qp->attention & (NIC_ATT_DONE | NIC_ATT_WORK))
+		return 1;
+	if (qp->type == NIC_QP_UD && !nic_ud_posted(qp))
+		return 0;
+	drain_socket(qp);
+	if (wire_shm_arm(qp->shm))
+		return 1;
+	qp->attention |= NIC_ATT_ARMED;
+	return 0;
+}

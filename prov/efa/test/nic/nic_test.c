@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic_test.c - queue pairs and sends: open, ports, packets, death, sleep
+ */
+#include "nic_fixture.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nic/nic_priv.h"
+
+static void nic_close__busy(void **state)
+{
+	struct nt *t = *state;
+	struct nt_end e;
+	uint32_t key;
+	char buf[8];
+
+	nt_open(t, &e, NIC_QP_RDM);
+	assert_int_equal(nic_mr_reg(e.nic, buf, 8, NIC_REMOTE_READ, &key), 0);
+	assert_int_equal(nic_close(e.nic), -EBUSY);
+	assert_int_equal(nic_mr_dereg(e.nic, key), 0);
+	assert_int_equal(nic_close(e.nic), -EBUSY);
+	nt_close(&e);
+}
+
+static void nic_qp_open__address(void **state)
+{
+	struct nt *t = *state;
+
+	assert_int_not_equal(t->a.addr.qpn, t->b.addr.qpn);
+	assert_true(t->a.addr.qpn > 0 && t->a.addr.qpn <= UINT16_MAX);
+	assert_int_not_equal(t->a.addr.qkey, t->b.addr.qkey);
+	assert_int_equal(t->a.addr.gid[12], 127);
+}
+
+/* A range of ports that nobody else uses, most likely. */
+static void nic_qp_open__range_is_used_up(void **state)
+{
+	struct nt *t = *state;
+	struct nt_end e[3];
+	struct nic_qp *qp;
+
+	t->config.port_min = 47113;
+	t->config.port_max = 47115;
+	for (int i = 0; i < 3; i++) {
+		nt_open(t, &e[i], NIC_QP_RDM);
+		assert_in_range(e[i].addr.qpn, 47113, 47115);
+	}
+	assert_int_equal(nic_qp_open(e[0].nic, NIC_QP_RDM, 1, &qp),
+			 -EADDRINUSE);
+	assert_true(nt_logged("47113 to 47115"));
+	nt_close(&e[1]);
+	assert_int_equal(nic_qp_open(e[0].nic, NIC_QP_RDM, 1, &qp), 0);
+	nic_qp_close(qp);
+	nt_close(&e[0]);
+	nt_close(&e[2]);
+}
+
+static void nic_qp_open__no_directory(void **state)
+{
+	struct nt *t = *state;
+	struct nic_info *list;
+	struct nic_qp *qp;
+	struct nic *nic;
+
+	t->config.shm_dir = "/nonexistent/efa";
+	assert_int_equal(nic_list("lo", &list), 1);
+	assert_int_equal(nic_open(&list[0], &t->config, &nic), 0);
+	assert_int_equal(nic_qp_open(nic, NIC_QP_RDM, 1, &qp), -ENOENT);
+	assert_true(nt_warnings() >= 1);
+	assert_int_equal(nic_close(nic), 0);
+	free(list);
+}
+
+static void nic_ah_open__impossible_address(void **state)
+{
+	struct nt *t = *state;
+	struct nic_addr addr = t->b.addr;
+	struct nic_ah *ah;
+
+	addr.qpn = 0;
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 0, &ah), -EINVAL);
+	addr.qpn = 0x10000;
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 0, &ah), -EINVAL);
+	addr = t->b.addr;
+	memset(addr.gid, 0, 16);
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 0, &ah), -EINVAL);
+}
+
+static void nic_send__sizes(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 8, 55, 56, 57, 64, 1000, 4096,
+					NIC_MTU - 1, NIC_MTU };
+	struct nt *t = *state;
+	struct nic_addr from;
+	char buf[NIC_MTU];
+
+	for (size_t i = 0; i < u_array_size(sizes); i++) {
+		struct nic_wc *wc;
+
+		nt_fill(buf, sizes[i], (uint32_t)i);
+		nt_send(t->ab, buf, sizes[i]);
+		wc = nt_wait(&t->b, NULL);
+		assert_int_equal(wc->op, NIC_WC_RECV);
+		assert_int_equal(wc->status, NIC_OK);
+		assert_int_equal(wc->len, sizes[i]);
+		assert_false(wc->has_imm);
+		assert_int_equal((uintptr_t)wc->data % 8, 0);
+		assert_true(nt_is_filled(wc->data, sizes[i], (uint32_t)i));
+		assert_int_equal(nic_source(t->b.qp, wc->source, &from), 0);
+		assert_memory_equal(&from, &t->a.addr, sizeof(from));
+		nic_give_back(t->b.qp);
+	}
+	assert_int_equal(nic_qp_stats(t->a.qp)->tx_packets,
+			 u_array_size(sizes));
+	assert_int_equal(nic_qp_stats(t->b.qp)->rx_packets,
+			 u_array_size(sizes));
+	nt_idle(&t->a);
+	nt_idle(&t->b);
+}
+
+static void nic_send__too_long(void **state)
+{
+	struct nt *t = *state;
+	struct iovec iov = { NULL, SIZE_MAX };
+	char hdr[8] = { 0 };
+
+	assert_int_equal(nic_send(t->ab, 0, 0, 0, hdr, 8, &iov, 1,
+				  NIC_MTU - 7), -EMSGSIZE);
+	assert_int_equal(nic_send(t->ab, 0, 0, 0, hdr, 8, &iov, 1, SIZE_MAX),
+			 -EMSGSIZE);
+	assert_int_equal(nic_send(t->ab, 0, NIC_SEND_IMM, 0, hdr, SIZE_MAX,
+				  &iov, 1, 1), -EMSGSIZE);
+}
+
+static void nic_send__header_gather_and_imm(void **state)
+{
+	struct nt *t = *state;
+	char part[3][100];
+	struct iovec iov[3];
+	struct nic_wc *wc;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		nt_fill(part[i], 100, i);
+		iov[i] = (struct iovec){ part[i], 100 };
+	}
+	for (int flags = 0; flags < 4; flags++) {
+		assert_int_equal(nic_send(t->ab, 0, flags, 0xabcd1234, "head",
+					  4, iov, 3, 300), 0);
+		wc = nt_wait(&t->b, NULL);
+		assert_int_equal(wc->len, 304);
+		assert_int_equal(wc->has_imm, flags & NIC_SEND_IMM);
+		assert_int_equal(wc->imm, wc->has_imm ? 0xabcd1234 : 0);
+		assert_int_equal((uintptr_t)wc->data % 8, 0);
+		assert_memory_equal(wc->data, "head", 4);
+		for (uint32_t i = 0; i < 3; i++)
+			assert_true(nt_is_filled((const char *)wc->data + 4 +
+						 100 * i, 100, i));
+		nic_give_back(t->b.qp);
+	}
+}
+
+static void nic_send__full_ring(void **state)
+{
+	struct nt *t = *state;
+	static char buf[NIC_MTU];
+	struct iovec iov = { buf, sizeof(buf) };
+	int n = 0, got = 0, rc;
+
+	while (!(rc = nic_send(t->ab, 0, 0, 0, NULL, 0, &iov, 1, sizeof(buf))))
+		n++;
+	assert_int_equal(rc, -EAGAIN);
+	assert_true(n > 1);
+	while (got < n) {
+		nt_wait(&t->b, NULL);
+		nic_give_back(t->b.qp);
+		got++;
+	}
+	nt_send(t->ab, buf, sizeof(buf));
+}
+
+static void nic_send__order_and_batches(void **state)
+{
+	struct nt *t = *state;
+	uint32_t sent = 0, got = 0;
+
+	while (got < 20000) {
+		struct iovec iov = { &sent, sizeof(sent) };
+		int n;
+
+		while (sent < 20000 && !nic_send(t->ab, 0, 0, 0, NULL, 0, &iov,
+						 1, sizeof(sent)))
+			sent++;
+		n = nic_poll(t->b.qp, t->b.wc, 64);
+		for (int i = 0; i < n; i++, got++)
+			assert_memory_equal(t->b.wc[i].data, &got,
+					    sizeof(got));
+		nic_give_back(t->b.qp);
+	}
+}
+
+static void nic_send__to_self(void **state)
+{
+	struct nt *t = *state;
+	struct nic_addr from;
+	struct nic_wc *wc;
+	struct nic_ah *ah;
+
+	assert_int_equal(nic_ah_open(t->a.qp, &t->a.addr, 1, &ah), 0);
+	nt_send(ah, "self", 4);
+	wc = nt_wait(&t->a, NULL);
+	assert_memory_equal(wc->data, "self", 4);
+	assert_int_equal(nic_source(t->a.qp, wc->source, &from), 0);
+	assert_memory_equal(&from, &t->a.addr, sizeof(from));
+	nic_give_back(t->a.qp);
+	nic_ah_close(ah);
+}
+
+static uint8_t send_status(struct nt_end *e, struct nic_ah *ah, uint64_t id)
+{
+	struct nic_wc *wc;
+
+	assert_int_equal(nic_send(ah, id, 0, 0, "x", 1, NULL, 0, 0), 1);
+	wc = nt_wait(e, NULL);
+	assert_int_equal(wc->op, NIC_WC_SEND);
+	assert_int_equal(wc->id, id);
+	return wc->status;
+}
+
+static void nic_send__nobody_there(void **state)
+{
+	struct nt *t = *state;
+	struct nic_addr addr = t->b.addr;
+	struct nic_ah *ah[2];
+
+	addr.qkey++;
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 1, &ah[0]), 0);
+	addr.qpn ^= 1;
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 2, &ah[1]), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(send_status(&t->a, ah[i % 2], i), NIC_NO_QP);
+	assert_int_equal(nt_poll_ms(&t->a, 150, NIC_WC_GONE), 0);
+	nic_ah_close(ah[0]);
+	nic_ah_close(ah[1]);
+}
+
+static void nic_send__other_host(void **state)
+{
+	struct nt *t = *state;
+	struct nic_addr addr = t->b.addr;
+	struct nic_ah *ah;
+
+	memset(addr.gid, 0, 16);
+	addr.gid[0] = 0xfd;
+	addr.gid[1] = 0xef;
+	addr.gid[15] = 0x77;
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 1, &ah), 0);
+	assert_int_equal(send_status(&t->a, ah, 5), NIC_UNREACHABLE);
+	assert_int_equal(send_status(&t->a, ah, 6), NIC_UNREACHABLE);
+	assert_int_equal(nt_warnings(), 1);
+	assert_true(nt_logged("fdef::77"));
+	nic_ah_close(ah);
+}
+
+/* Errors that nobody polls for fill up, then posts are held back. */
+static void nic_send__completions_are_bounded(void **state)
+{
+	struct nt *t = *state;
+	struct nic_addr addr = t->b.addr;
+	struct nic_ah *ah;
+	int n = 0, rc;
+
+	addr.qkey++;
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 1, &ah), 0);
+	while ((rc = nic_send(ah, 0, 0, 0, "x", 1, NULL, 0, 0)) == 1)
+		n++;
+	assert_int_equal(rc, -EAGAIN);
+	assert_int_equal(n, NIC_DONE_MAX);
+	while (n > 0)
+		n -= nic_poll(t->a.qp, t->a.wc, 64);
+	assert_int_equal(send_status(&t->a, ah, 1), NIC_NO_QP);
+	assert_int_equal(nic_send(ah, 0, 0, 0, "x", 1, NULL, 0, 0), 1);
+	nic_ah_close(ah);
+	nt_idle(&t->a);
+}
+
+static void nic_source__numbers_are_not_reused(void **state)
+{
+	struct nt *t = *state;
+	struct nic_addr addr;
+	uint32_t first = NIC_SOURCE_UNKNOWN;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		struct nt_end e;
+		struct nic_ah *ah;
+		struct nic_wc *wc;
+
+		nt_open(t, &e, NIC_QP_RDM);
+		assert_int_equal(nic_ah_open(e.qp, &t->b.addr, 0, &ah), 0);
+		nt_send(ah, &i, sizeof(i));
+		wc = nt_wait(&t->b, NULL);
+		if (!i)
+			first = wc->source;
+		assert_int_equal(wc->source, first + i);
+		assert_int_equal(nic_source(t->b.qp, wc->source, &addr), 0);
+		assert_memory_equal(&addr, &e.addr, sizeof(addr));
+		nic_give_back(t->b.qp);
+		nic_ah_close(ah);
+		nt_close(&e);
+	}
+	assert_int_equal(nic_source(t->b.qp, first + 20, &addr), -ENOENT);
+}
+
+/* A lane that is left and taken again by its old sender is that sender. */
+static void nic_source__same_address_same_number(void **state)
+{
+	struct nt *t = *state;
+	uint32_t source;
+
+	nt_send(t->ab, "1", 1);
+	source = nt_wait(&t->b, NULL)->source;
+	nic_give_back(t->b.qp);
+	nic_ah_close(t->ab);
+	assert_int_equal(nic_ah_open(t->a.qp, &t->b.addr, 'b', &t->ab), 0);
+	nt_send(t->ab, "2", 1);
+	assert_int_equal(nt_wait(&t->b, NULL)->source, source);
+	nic_give_back(t->b.qp);
+}
+
+static void nic_set_pressure__holds_requests_back(void **state)
+{
+	struct nt *t = *state;
+	int rc;
+
+	nt_send(t->ab, "x", 1);
+	nic_set_pressure(t->b.qp, true);
+	rc = nic_send(t->ab, 0, NIC_SEND_REQUEST, 0, "r", 1, NULL, 0, 0);
+	assert_int_equal(rc, -EAGAIN);
+	nt_send(t->ab, "y", 1);
+	nic_set_pressure(t->b.qp, false);
+	rc = nic_send(t->ab, 0, NIC_SEND_REQUEST, 0, "r", 1, NULL, 0, 0);
+	assert_int_equal(rc, 0);
+}
+
+/* --- closing and dying --- */
+
+static void nic_qp_close__peer_is_told_once(void **state)
+{
+	struct nt *t = *state;
+	struct nic_ah *twin;
+	struct nic_wc *wc;
+	int gone = 0;
+
+	assert_int_equal(nic_ah_open(t->a.qp, &t->b.addr, 't', &twin), 0);
+	nt_send(t->ab, "x", 1);
+	nt_send(t->ba, "last", 4);
+	nic_ah_close(t->ba);
+	t->ba = NULL;
+	nt_close(&t->b);
+	wc = nt_wait(&t->a, NULL);
+	assert_int_equal(wc->op, NIC_WC_RECV);
+	nic_give_back(t->a.qp);
+	for (int i = 0; i < 2; i++) {
+		wc = nt_wait(&t->a, NULL);
+		assert_int_equal(wc->op, NIC_WC_GONE);
+		gone += (int)wc->id;
+	}
+	assert_int_equal(gone, 'b' + 't');
+	assert_int_equal(nt_poll_ms(&t->a, 300, NIC_WC_GONE), 0);
+	assert_int_equal(send_status(&t->a, t->ab, 3), NIC_NO_QP);
+	nic_ah_close(twin);
+}
+
+static void nic_send__finds_peer_closed(void **state)
+{
+	struct nt *t = *state;
+
+	nt_send(t->ab, "x", 1);
+	nic_ah_close(t->ba);
+	t->ba = NULL;
+	nt_close(&t->b);
+	assert_int_equal(send_status(&t->a, t->ab, 3), NIC_NO_QP);
+	assert_int_equal(nt_poll_ms(&t->a, 400, NIC_WC_GONE), 1);
+	assert_int_equal(nt_poll_ms(&t->a, 200, NIC_WC_GONE), 0);
+}
+
+static void nic_ah_close__gone_is_forgotten(void **state)
+{
+	struct nt *t = *state;
+
+	nt_send(t->ab, "x", 1);
+	nic_ah_close(t->ba);
+	t->ba = NULL;
+	nt_close(&t->b);
+	assert_int_equal(send_status(&t->a, t->ab, 3), NIC_NO_QP);
+	nic_ah_close(t->ab);
+	t->ab = NULL;
+	assert_int_equal(nt_poll_ms(&t->a, 300, NIC_WC_GONE), 0);
+}
+
+/* Connects to the parent, says so, and is killed, with packets under way. */
+static int child_victim(struct nt *t, int sock)
+{
+	struct nt_end e;
+	struct nic_addr parent;
+	struct nic_ah *ah;
+
+	nt_hear(sock, &parent, sizeof(parent));
+	nt_open(t, &e, NIC_QP_RDM);
+	NT_CHECK(nic_ah_open(e.qp, &parent, 0, &ah) == 0);
+	nt_send(ah, "one", 3);
+	nt_send(ah, "two", 3);
+	nt_tell(sock, &e.addr, sizeof(e.addr));
+	pause();
+	return 1;
+}
+
+static void nic_poll__notices_a_killed_peer(void **state)
+{
+	struct nt *t = *state;
+	struct nt_child c;
+	struct nic_addr addr;
+	struct nic_ah *ah;
+	uint64_t start;
+
+	nt_fork(t, &c, child_victim);
+	nt_open(t, &t->a, NIC_QP_RDM);
+	nt_tell(c.sock, &t->a.addr, sizeof(t->a.addr));
+	nt_hear(c.sock, &addr, sizeof(addr));
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 77, &ah), 0);
+	nt_send(ah, "x", 1);
+	nt_kill(&c);
+	start = u_now();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_RECV);
+		nic_give_back(t->a.qp);
+	}
+	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_GONE);
+	assert_int_equal(t->a.wc[0].id, 77);
+	print_message("noticed after %u ms\n",
+		      (unsigned int)((u_now() - start) / U_MSEC));
+	assert_int_equal(send_status(&t->a, ah, 4), NIC_NO_QP);
+	assert_int_equal(nt_poll_ms(&t->a, 200, NIC_WC_GONE), 0);
+	nic_ah_close(ah);
+}
+
+/* --- two processes --- */
+
+#define ECHOES 20000
+
+static int child_echo(struct nt *t, int sock)
+{
+	struct nt_end e;
+	struct nic_addr parent;
+	struct nic_ah *ah;
+
+	nt_hear(sock, &parent, sizeof(parent));
+	nt_open(t, &e, NIC_QP_RDM);
+	NT_CHECK(nic_ah_open(e.qp, &parent, 0, &ah) == 0);
+	nt_tell(sock, &e.addr, sizeof(e.addr));
+	for (int i = 0; i < ECHOES; i++) {
+		struct nic_wc *wc = nt_wait(&e, NULL);
+
+		NT_CHECK(wc->op == NIC_WC_RECV);
+		nt_send(ah, wc->data, wc->len);
+		nic_give_back(e.qp);
+	}
+	return 0;
+}
+
+static void nic_send__echo_between_processes(void **state)
+{
+	struct nt *t = *state;
+	struct nt_child c;
+	struct nic_addr addr;
+	struct nic_ah *ah;
+	char buf[300];
+
+	nt_fork(t, &c, child_echo);
+	nt_open(t, &t->a, NIC_QP_RDM);
+	nt_tell(c.sock, &t->a.addr, sizeof(t->a.addr));
+	nt_hear(c.sock, &addr, sizeof(addr));
+	assert_int_equal(nic_ah_open(t->a.qp, &addr, 77, &ah), 0);
+	for (uint32_t i = 0; i < ECHOES; i++) {
+		struct nic_wc *wc;
+
+		nt_fill(buf, i % 300, i);
+		nt_send(ah, buf, i % 300);
+		wc = nt_wait(&t->a, NULL);
+		assert_int_equal(wc->op, NIC_WC_RECV);
+		assert_int_equal(wc->len, i % 300);
+		assert_true(nt_is_filled(wc->data, i % 300, i));
+		nic_give_back(t->a.qp);
+	}
+	assert_int_equal(nt_join(&c), 0);
+	nic_ah_close(ah);
+}
+
+/* --- sleeping --- */
+
+static bool readable(const struct nic_qp *qp, int ms)
+{
+	struct pollfd p = { .fd = nic_qp_fd(qp), .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static void nic_qp_arm__woken_by_a_send(void **state)
+{
+	struct nt *t = *state;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(nic_qp_arm(t->b.qp), 0);
+		assert_false(readable(t->b.qp, 0));
+		nt_send(t->ab, "x", 1);
+		assert_true(readable(t->b.qp, 1000));
+		assert_int_equal(nt_wait(&t->b, NULL)->op, NIC_WC_RECV);
+		nic_give_back(t->b.qp);
+		assert_false(readable(t->b.qp, 0));
+	}
+}
+
+static void nic_qp_arm__refuses_when_there_is_work(void **state)
+{
+	struct nt *t = *state;
+	struct nic_addr addr = t->b.addr;
+	struct nic_ah *ah;
+
+	nt_send(t->ab, "x", 1);
+	assert_int_equal(nic_qp_arm(t->b.qp), 1);
+	nt_wait(&t->b, NULL);
+	nic_give_back(t->b.qp);
+	addr.qkey++;
+	assert_int_equal(nic_ah_open(t->b.qp, &addr, 0, &ah), 0);
+	assert_int_equal(nic_send(ah, 0, 0, 0, "x", 1, NULL, 0, 0), 1);
+	assert_int_equal(nic_qp_arm(t->b.qp), 1);
+	nt_wait(&t->b, NULL);
+	assert_int_equal(nic_qp_arm(t->b.qp), 0);
+	nic_ah_close(ah);
+}
+
+/* No send wakes a queue pair that only polls. */
+static void nic_qp_arm__poll_disarms(void **state)
+{
+	struct nt *t = *state;
+
+	assert_int_equal(nic_qp_arm(t->b.qp), 0);
+	nt_idle(&t->b);
+	nt_send(t->ab, "x", 1);
+	assert_false(readable(t->b.qp, 0));
+}
+
+static int child_wakes(struct nt *t, int sock)
+{
+	struct nt_end e;
+	struct nic_addr parent;
+	struct nic_ah *ah;
+	char go;
+
+	nt_hear(sock, &parent, sizeof(parent));
+	nt_open(t, &e, NIC_QP_RDM);
+	NT_CHECK(nic_ah_open(e.qp, &parent, 0, &ah) == 0);
+	for (int i = 0; i < 200; i++) {
+		nt_hear(sock, &go, 1);
+		nt_send(ah, &i, sizeof(i));
+	}
+	return 0;
+}
+
+static void nic_qp_arm__woken_by_another_process(void **state)
+{
+	struct nt *t = *state;
+	struct nt_child c;
+
+	nt_fork(t, &c, child_wakes);
+	nt_open(t, &t->a, NIC_QP_RDM);
+	nt_tell(c.sock, &t->a.addr, sizeof(t->a.addr));
+	for (int i = 0; i < 200; i++) {
+		nt_tell(c.sock, "g", 1);
+		while (!nic_poll(t->a.qp, t->a.wc, 1))
+			if (!nic_qp_arm(t->a.qp))
+				assert_true(readable(t->a.qp, 5000));
+		assert_memory_equal(t->a.wc[0].data, &i, sizeof(i));
+		nic_give_back(t->a.qp);
+	}
+	assert_int_equal(nt_join(&c), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		NT_DIR(nic_close__busy),
+		NT_PAIR(nic_qp_open__address),
+		NT_DIR(nic_qp_open__range_is_used_up),
+		NT_DIR(nic_qp_open__no_directory),
+		NT_PAIR(nic_ah_open__impossible_address),
+		NT_PAIR(nic_send__sizes),
+		NT_PAIR(nic_send__too_long),
+		NT_PAIR(nic_send__header_gather_and_imm),
+		NT_PAIR(nic_send__full_ring),
+		NT_PAIR(nic_send__order_and_batches),
+		NT_PAIR(nic_send__to_self),
+		NT_PAIR(nic_send__nobody_there),
+		NT_PAIR(nic_send__other_host),
+		NT_PAIR(nic_send__completions_are_bounded),
+		NT_PAIR(nic_source__numbers_are_not_reused),
+		NT_PAIR(nic_source__same_address_same_number),
+		NT_PAIR(nic_set_pressure__holds_requests_back),
+		NT_PAIR(nic_qp_close__peer_is_told_once),
+		NT_PAIR(nic_send__finds_peer_closed),
+		NT_PAIR(nic_ah_close__gone_is_forgotten),
+		NT_DIR(nic_poll__notices_a_killed_peer),
+		NT_DIR(nic_send__echo_between_processes),
+		NT_PAIR(nic_qp_arm__woken_by_a_send),
+		NT_PAIR(nic_qp_arm__refuses_when_there_is_work),
+		NT_PAIR(nic_qp_arm__poll_disarms),
+		NT_DIR(nic_qp_arm__woken_by_another_process),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
