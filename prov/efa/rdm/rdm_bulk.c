@@ -33,6 +33,15 @@ static void pkt_of(const struct rdm_ep *ep, const struct rdm_tx *tx,
 	rdm_pkt_identity(ep, tx->peer, pkt);
 }
 
+/*
+ * A peer short of memory may hold back what begins a message, but not the rest
+ * of one: it may be what its user waits for.
+ */
+static bool may_wait(const struct rdm_pkt *pkt, uint64_t offset)
+{
+	return pkt->type >= RDM_PKT_REQ && !offset;
+}
+
 /* Posts pkt with [offset, offset + len) of the message behind it. */
 static int post(struct rdm_ep *ep, struct rdm_tx *tx,
 		const struct rdm_pkt *pkt, uint64_t offset, uint64_t len)
@@ -43,7 +52,7 @@ static int post(struct rdm_ep *ep, struct rdm_tx *tx,
 		.id = rdm_wr_id(RDM_WR_TX, u_pool_id(tx)),
 		.ah = tx->peer->ah,
 		.op = DEV_SEND,
-		.flags = pkt->type >= RDM_PKT_REQ ? DEV_WR_REQUEST : 0,
+		.flags = may_wait(pkt, offset) ? DEV_WR_REQUEST : 0,
 		.hdr = hdr,
 		.hdr_len = rdm_pkt_build(hdr, pkt),
 		.iov = iov,

@@ -19,7 +19,7 @@ static void pools_init(struct rdm_ep *ep)
 {
 	u_pool_init(&ep->peers, sizeof(struct rdm_peer), 16, U_POOL_MAX);
 	u_pool_init(&ep->txs, sizeof(struct rdm_tx), 64,
-		    (uint32_t)u_min(ep->config.tx_size, U_POOL_MAX));
+		    (uint32_t)u_min(u_max(ep->config.tx_size, 1), U_POOL_MAX));
 	u_pool_init(&ep->rxs, sizeof(struct rdm_rx), 64, U_POOL_MAX);
 	u_pool_init(&ep->msgs, sizeof(struct rdm_msg), 64, U_POOL_MAX);
 	u_pool_init(&ep->ctl_pool, sizeof(struct rdm_ctl), 16, U_POOL_MAX);
@@ -76,6 +76,7 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 	limits_set(ep);
 	pools_init(ep);
 	TAILQ_INIT(&ep->ctls);
+	TAILQ_INIT(&ep->ctls_posted);
 	TAILQ_INIT(&ep->sending);
 	TAILQ_INIT(&ep->reading);
 	TAILQ_INIT(&ep->posted);
@@ -184,7 +185,7 @@ static bool posted_left(struct rdm_ep *ep)
 		if (tx->wrs)
 			return true;
 	}
-	return false;
+	return !TAILQ_EMPTY(&ep->ctls_posted);
 }
 
 bool rdm_ep_drain(struct rdm_ep *ep, uint64_t timeout)

@@ -120,6 +120,7 @@ struct rdm_rx {
 	/* Multi-receive. */
 	struct rdm_rx *parent; /* of a part: the buffer it was cut from */
 	uint32_t parts; /* of a buffer: parts under way */
+	bool canceled; /* of a buffer: the user was told already */
 	bool posted; /* in the match tables */
 	TAILQ_ENTRY(rdm_rx) all; /* ep->rxs while posted */
 };
@@ -181,10 +182,14 @@ struct rdm_msg {
 	uint8_t small[RDM_MSG_SMALL];
 };
 
-/* A small packet that found no room when it was due. */
+/*
+ * A control packet that is not done: it found no room, or the device has it.
+ * It is sent again until it arrives or the peer has gone.
+ */
 struct rdm_ctl {
-	TAILQ_ENTRY(rdm_ctl) link;
+	TAILQ_ENTRY(rdm_ctl) link; /* ep->ctls, or ep->ctls_posted */
 	struct rdm_peer *peer;
+	bool posted;
 	uint32_t len;
 	uint8_t bytes[RDM_CTL_MAX];
 };
@@ -215,11 +220,13 @@ struct rdm_ep {
 	/* Work that waits for room; busy is true while any of it is there. */
 	bool busy;
 	struct rdm_ctl_list ctls;
+	struct rdm_ctl_list ctls_posted;
 	struct rdm_tx_list sending;
 	struct rdm_msg_list reading;
 	/* Memory. */
 	struct u_pool peers, txs, rxs, msgs, ctl_pool;
 	struct rdm_rx_list posted; /* every posted receive */
+	uint32_t nwaiting; /* of those: not multi-receive buffers */
 	struct rdm_msg_list claimed;
 	uint64_t held; /* bytes of unexpected messages */
 	bool pressure; /* peers are held back */
@@ -263,8 +270,8 @@ uint64_t rdm_peer_index(struct rdm_ep *ep, struct rdm_peer *peer);
 void rdm_peer_greet(struct rdm_ep *ep, struct rdm_peer *peer);
 void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 		    const struct rdm_pkt *pkt);
-/* Ends everything under way with it. */
-void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer);
+/* It will not answer any more, says a device status: ends what is under way. */
+void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t status);
 /* The error that a device status means for a peer. */
 uint32_t rdm_peer_err(const struct rdm_peer *peer, uint32_t status);
 void rdm_peers_fini(struct rdm_ep *ep);
@@ -308,6 +315,10 @@ void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
 		  struct rdm_pkt *pkt);
 /* Posts what waited; false when it still waits. */
 bool rdm_ctl_resume(struct rdm_ep *ep);
+void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl,
+		const struct dev_wc *wc);
+/* Forgets those to a peer, or all when peer is NULL. */
+void rdm_ctl_drop(struct rdm_ep *ep, const struct rdm_peer *peer);
 
 /* ---- rdm_bulk.c --------------------------------------------------------------------- */
 
@@ -363,6 +374,8 @@ void rdm_msg_more(struct rdm_ep *ep, struct rdm_msg *msg,
 struct rdm_msg *rdm_msg_find(struct rdm_peer *peer, uint32_t msg_id);
 void rdm_msg_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt);
+/* Lets peers send again if they were held back. */
+void rdm_msg_relieve(struct rdm_ep *ep);
 /* What a peek tells of it; context is left to the caller. */
 void rdm_msg_describe(struct rdm_ep *ep, struct rdm_msg *msg,
 		      struct rdm_comp *comp);

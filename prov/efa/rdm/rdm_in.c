@@ -248,16 +248,20 @@ U_COLD static void gone(struct rdm_ep *ep, uint64_t cookie)
 	struct rdm_peer *peer = u_pool_at(&ep->peers, (uint32_t)cookie);
 
 	if (peer)
-		rdm_peer_lost(ep, peer);
+		rdm_peer_lost(ep, peer, DEV_UNRESPONSIVE);
 }
 
 static void request_done(struct rdm_ep *ep, const struct dev_wc *wc)
 {
+	struct rdm_ctl *ctl;
 	struct rdm_msg *msg;
 	struct rdm_tx *tx;
 
 	switch ((enum rdm_wr_kind)(wc->id >> 32)) {
 	case RDM_WR_CTL:
+		ctl = u_pool_at(&ep->ctl_pool, (uint32_t)wc->id);
+		if (ctl)
+			rdm_ctl_wc(ep, ctl, wc);
 		break;
 	case RDM_WR_TX:
 		tx = u_pool_at(&ep->txs, (uint32_t)wc->id);

@@ -8,8 +8,10 @@
  *        (kept) --- match --->+--> COPYING  bytes come in packets -+-> done
  *                             +--> READING  we read, then say EOR -+
  *
- * Bytes kept for unexpected messages are counted; above the limit peers are
- * asked to hold back requests, below half of it they may go on.
+ * Bytes kept for unexpected messages are counted. Above the limit peers are
+ * asked to hold back new messages, below half of it they may go on; but never
+ * while the user waits for a message that has not come, as it may be behind
+ * those.
  */
 #include "rdm/rdm_ep.h"
 
@@ -49,11 +51,18 @@ static void hold(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t bytes)
 {
 	msg->held += bytes;
 	ep->held += bytes;
-	if (u_unlikely(ep->held > ep->config.unexpected_max && !ep->pressure)) {
+	if (u_unlikely(ep->held > ep->config.unexpected_max &&
+		       !ep->pressure && !ep->nwaiting)) {
 		ep->pressure = true;
 		ep->stats.pressure++;
 		dev_set_pressure(ep->qp, true);
 	}
+}
+
+U_COLD void rdm_msg_relieve(struct rdm_ep *ep)
+{
+	ep->pressure = false;
+	dev_set_pressure(ep->qp, false);
 }
 
 static void unhold(struct rdm_ep *ep, struct rdm_msg *msg)
@@ -68,10 +77,8 @@ static void unhold(struct rdm_ep *ep, struct rdm_msg *msg)
 	ep->held -= msg->held;
 	msg->held = 0;
 	if (u_unlikely(ep->pressure &&
-		       ep->held <= ep->config.unexpected_max / 2)) {
-		ep->pressure = false;
-		dev_set_pressure(ep->qp, false);
-	}
+		       ep->held <= ep->config.unexpected_max / 2))
+		rdm_msg_relieve(ep);
 }
 
 static void keep(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t offset,

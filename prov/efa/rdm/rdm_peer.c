@@ -251,29 +251,15 @@ uint32_t rdm_peer_err(const struct rdm_peer *peer, uint32_t status)
 	return peer->shaken ? RDM_ERR_PEER_GONE : RDM_ERR_PEER_SILENT;
 }
 
-static void drop_ctls(struct rdm_ep *ep, struct rdm_peer *peer)
+U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
+			  uint32_t status)
 {
-	struct rdm_ctl *ctl = TAILQ_FIRST(&ep->ctls);
-
-	while (ctl) {
-		struct rdm_ctl *next = TAILQ_NEXT(ctl, link);
-
-		if (ctl->peer == peer) {
-			TAILQ_REMOVE(&ep->ctls, ctl, link);
-			u_pool_put(&ep->ctl_pool, ctl);
-		}
-		ctl = next;
-	}
-}
-
-U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer)
-{
-	uint32_t err = rdm_peer_err(peer, DEV_UNRESPONSIVE);
+	uint32_t err = rdm_peer_err(peer, status);
 	struct rdm_tx *tx = TAILQ_FIRST(&peer->txs);
 	struct rdm_msg *msg = TAILQ_FIRST(&peer->msgs);
 
 	peer->gone = true;
-	drop_ctls(ep, peer);
+	rdm_ctl_drop(ep, peer);
 	while (tx) {
 		struct rdm_tx *next = TAILQ_NEXT(tx, link);
 

@@ -74,11 +74,32 @@ bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 	return true;
 }
 
-static void ask_handshake(struct rdm_ep *ep, struct rdm_peer *peer)
+/*
+ * Asks for the HANDSHAKE as a packet of the operation itself, so that it fails
+ * with the packet when the peer cannot be reached.
+ */
+static int park(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	struct rdm_pkt pkt = { .type = RDM_PKT_EAGER_RTW };
+	uint8_t hdr[RDM_PKT_HDR_MAX];
+	struct dev_wr wr = {
+		.id = rdm_wr_id(RDM_WR_TX, u_pool_id(tx)),
+		.ah = tx->peer->ah,
+		.op = DEV_SEND,
+		.hdr = hdr,
+	};
+	int ret;
 
-	rdm_ctl_send(ep, peer, &pkt);
+	rdm_pkt_identity(ep, tx->peer, &pkt);
+	wr.hdr_len = rdm_pkt_build(hdr, &pkt);
+	ret = dev_post(ep->qp, &wr, 1);
+	if (ret != 1)
+		return ret ? ret : -EAGAIN;
+	if (!wr.done)
+		tx->wrs++;
+	tx->state = RDM_TX_PARKED;
+	TAILQ_INSERT_TAIL(&tx->peer->parked, tx, queue);
+	return 0;
 }
 
 static int tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
@@ -112,6 +133,7 @@ int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 	struct rdm_peer *peer = rdm_peer_at(ep, op->to);
 	uint64_t len = op->iov[0].iov_len;
 	struct rdm_tx *tx;
+	int ret;
 
 	if (!peer)
 		return -EINVAL;
@@ -124,18 +146,14 @@ int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 		rdm_tx_free(ep, tx);
 		return -ENOMEM;
 	}
-	if (!peer->shaken) {
-		tx->state = RDM_TX_PARKED;
-		if (TAILQ_EMPTY(&peer->parked))
-			ask_handshake(ep, peer);
-		TAILQ_INSERT_TAIL(&peer->parked, tx, queue);
-		return 0;
-	}
 	tx->state = RDM_TX_SENDING;
-	if (rma_post(ep, tx)) {
+	ret = peer->shaken ? rma_post(ep, tx) : park(ep, tx);
+	if (ret) {
 		rdm_tx_free(ep, tx);
-		return -EAGAIN;
+		return ret;
 	}
+	if (tx->state == RDM_TX_PARKED)
+		return 0;
 	if (rdm_rma_resume(ep, tx))
 		rdm_tx_settle(ep, tx);
 	else

@@ -20,6 +20,7 @@ static void rx_post(struct rdm_ep *ep, struct rdm_rx *rx)
 {
 	rx->posted = true;
 	TAILQ_INSERT_TAIL(&ep->posted, rx, all);
+	ep->nwaiting += !(rx->flags & RDM_MULTI_RECV);
 	rdm_match_post(match_of(ep, rx->flags & RDM_TAGGED), &rx->match);
 }
 
@@ -27,6 +28,7 @@ static void rx_unpost(struct rdm_ep *ep, struct rdm_rx *rx)
 {
 	rx->posted = false;
 	TAILQ_REMOVE(&ep->posted, rx, all);
+	ep->nwaiting -= !(rx->flags & RDM_MULTI_RECV);
 	rdm_match_unpost(match_of(ep, rx->flags & RDM_TAGGED), &rx->match);
 }
 
@@ -99,10 +101,12 @@ struct rdm_rx *rdm_rx_take(struct rdm_ep *ep, struct rdm_rx *rx,
 /* True when this was the last part of a buffer that is used up. */
 static bool part_done(struct rdm_ep *ep, struct rdm_rx *parent)
 {
+	bool tell = !parent->canceled;
+
 	if (--parent->parts || parent->posted)
 		return false;
 	u_pool_put(&ep->rxs, parent);
-	return true;
+	return tell;
 }
 
 void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
@@ -243,6 +247,7 @@ int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op)
 	rx->capacity = rdm_iov_len(op->iov, op->iovcnt);
 	rx->parent = NULL;
 	rx->parts = 0;
+	rx->canceled = false;
 	rx->posted = false;
 	for (uint32_t i = 0; i < op->iovcnt; i++)
 		rx->iov[i] = op->iov[i];
@@ -256,6 +261,10 @@ int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op)
 	msg = msg_find(ep, peer, op->flags, rx->match.tag, rx->match.ignore);
 	if (u_likely(!msg)) {
 		rx_post(ep, rx);
+		/* What it waits for must not be held back by what it does
+		   not want. */
+		if (u_unlikely(ep->pressure))
+			rdm_msg_relieve(ep);
 		return 0;
 	}
 	rdm_match_drop(match_of(ep, msg->tagged), &msg->match);
@@ -332,6 +341,7 @@ int rdm_cancel(struct rdm_ep *ep, void *context)
 	};
 	rdm_count(ep, RDM_CNTR_RECV, false);
 	rdm_complete_error(ep, ep->config.rx_cq, &comp, 0, NULL);
+	rx->canceled = true;
 	if (!rx->parts)
 		u_pool_put(&ep->rxs, rx);
 	return 0;

@@ -125,7 +125,8 @@ static int start(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_tx *tx)
 {
 	int ret;
 
-	if (can_read(ep, peer) && tx->len >= ep->config.read_min) {
+	if (tx->len >= ep->config.read_min && can_read(ep, peer) &&
+	    !(tx->flags & RDM_INJECT)) {
 		ret = rdm_longread_start(ep, tx);
 		if (ret != -ENOMEM)
 			return ret;

@@ -164,33 +164,46 @@ void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
 	}
 }
 
-static int ctl_post(struct rdm_ep *ep, struct rdm_peer *peer,
-		    const void *bytes, uint32_t len)
+static void ctl_move(struct rdm_ep *ep, struct rdm_ctl *ctl, bool posted)
+{
+	TAILQ_REMOVE(ctl->posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
+	ctl->posted = posted;
+	TAILQ_INSERT_TAIL(posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
+	ep->busy = true;
+}
+
+static void ctl_free(struct rdm_ep *ep, struct rdm_ctl *ctl)
+{
+	TAILQ_REMOVE(ctl->posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
+	u_pool_put(&ep->ctl_pool, ctl);
+}
+
+/* Posts a packet of ep->ctls. False: no room. */
+static bool ctl_post(struct rdm_ep *ep, struct rdm_ctl *ctl)
 {
 	struct dev_wr wr = {
-		.id = rdm_wr_id(RDM_WR_CTL, 0),
-		.ah = peer->ah,
+		.id = rdm_wr_id(RDM_WR_CTL, u_pool_id(ctl)),
+		.ah = ctl->peer->ah,
 		.op = DEV_SEND,
-		.hdr = bytes,
-		.hdr_len = len,
+		.hdr = ctl->bytes,
+		.hdr_len = ctl->len,
 	};
 
-	return dev_post(ep->qp, &wr, 1);
+	if (dev_post(ep->qp, &wr, 1) != 1)
+		return false;
+	if (u_likely(wr.done))
+		ctl_free(ep, ctl);
+	else
+		ctl_move(ep, ctl, true);
+	return true;
 }
 
 void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
 		  struct rdm_pkt *pkt)
 {
-	uint8_t bytes[RDM_PKT_HDR_MAX];
 	struct rdm_ctl *ctl;
-	uint32_t len;
 
 	if (peer->gone)
-		return;
-	rdm_pkt_identity(ep, peer, pkt);
-	len = rdm_pkt_build(bytes, pkt);
-	assert(len <= RDM_CTL_MAX);
-	if (ctl_post(ep, peer, bytes, len) != -EAGAIN)
 		return;
 	ctl = u_pool_get(&ep->ctl_pool);
 	if (!ctl) {
@@ -198,11 +211,14 @@ void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
 		       "will not complete", rdm_pkt_row(pkt->type)->name);
 		return;
 	}
+	rdm_pkt_identity(ep, peer, pkt);
+	assert(rdm_pkt_hdr_len(pkt) <= RDM_CTL_MAX);
 	ctl->peer = peer;
-	ctl->len = len;
-	memcpy(ctl->bytes, bytes, len);
+	ctl->posted = false;
+	ctl->len = rdm_pkt_build(ctl->bytes, pkt);
 	TAILQ_INSERT_TAIL(&ep->ctls, ctl, link);
-	ep->busy = true;
+	if (!ctl_post(ep, ctl))
+		ep->busy = true;
 }
 
 bool rdm_ctl_resume(struct rdm_ep *ep)
@@ -212,12 +228,49 @@ bool rdm_ctl_resume(struct rdm_ep *ep)
 	while (ctl) {
 		struct rdm_ctl *next = TAILQ_NEXT(ctl, link);
 
-		if (ctl_post(ep, ctl->peer, ctl->bytes, ctl->len) !=
-		    -EAGAIN) {
-			TAILQ_REMOVE(&ep->ctls, ctl, link);
-			u_pool_put(&ep->ctl_pool, ctl);
-		}
+		ctl_post(ep, ctl);
 		ctl = next;
 	}
 	return TAILQ_EMPTY(&ep->ctls);
+}
+
+/* True when trying again may help: the peer may well be there. */
+static bool worth_retry(uint8_t status)
+{
+	return status == DEV_RNR || status == DEV_UNREACHABLE;
+}
+
+void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl,
+		const struct dev_wc *wc)
+{
+	struct rdm_peer *peer = ctl->peer;
+
+	if (u_likely(!wc->status)) {
+		ctl_free(ep, ctl);
+	} else if (worth_retry(wc->status)) {
+		ctl_move(ep, ctl, false);
+	} else {
+		ctl_free(ep, ctl);
+		rdm_peer_lost(ep, peer, wc->status);
+	}
+}
+
+static void list_drop(struct rdm_ep *ep, struct rdm_ctl_list *list,
+		      const struct rdm_peer *peer)
+{
+	struct rdm_ctl *ctl = TAILQ_FIRST(list);
+
+	while (ctl) {
+		struct rdm_ctl *next = TAILQ_NEXT(ctl, link);
+
+		if (!peer || ctl->peer == peer)
+			ctl_free(ep, ctl);
+		ctl = next;
+	}
+}
+
+void rdm_ctl_drop(struct rdm_ep *ep, const struct rdm_peer *peer)
+{
+	list_drop(ep, &ep->ctls, peer);
+	list_drop(ep, &ep->ctls_posted, peer);
 }

@@ -53,6 +53,24 @@ static void rdm_keyq_add__queues_share_a_bucket(void **state)
 	assert_true(rdm_keyq_is_head(&a[0]) && !rdm_keyq_is_head(&a[1]));
 }
 
+/* Nodes are used again with what the last use left in them. */
+static void rdm_keyq_add__again_what_was_removed(void **state)
+{
+	struct rdm_keyq_node n[3] = { { .hash = 1 },
+				      { .hash = 1 },
+				      { .hash = 1 } };
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		rdm_keyq_add(&q, &n[i]);
+	for (int i = 0; i < 30; i++) {
+		assert_ptr_equal(rdm_keyq_first(&q, 1), &n[i % 3]);
+		rdm_keyq_remove(&q, &n[i % 3]);
+		rdm_keyq_add(&q, &n[i % 3]);
+		assert_null(n[i % 3].next);
+	}
+}
+
 /* Each of four in turn: head, middle, middle, last. */
 static void rdm_keyq_remove__from_any_place(void **state)
 {
@@ -134,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(rdm_keyq_first__empty),
 		test(rdm_keyq_add__queues_share_a_bucket),
+		test(rdm_keyq_add__again_what_was_removed),
 		test(rdm_keyq_remove__from_any_place),
 		test(rdm_keyq_remove__first_middle_and_last_of_a_bucket),
 		test(rdm_keyq_grow__keeps_queues_and_their_order),

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * rdm_trouble_test.c - peers that cannot be reached, answers that get lost,
+ * memory that runs short
+ */
+#include "pair.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rdm/rdm_ep.h"
+
+static const struct pair_options inlined = {
+	.caps = DEV_CAP_READ | DEV_CAP_WRITE,
+};
+static const struct pair_options completing = {
+	.by_completion = true,
+	.caps = DEV_CAP_READ | DEV_CAP_WRITE,
+};
+
+/* Every packet that `from` has posted completes with that status. */
+static int refuse(struct pair_end *from, uint8_t status)
+{
+	struct dev_record_wr *wr;
+	int n = 0;
+
+	while ((wr = dev_record_take(from->qp))) {
+		dev_record_complete(wr, status);
+		dev_record_free(wr);
+		n++;
+	}
+	return n;
+}
+
+static void rdm_send__unreachable_peer_is_an_error(void **state)
+{
+	static const uint8_t statuses[] = { DEV_NO_QP, DEV_UNREACHABLE,
+					    DEV_PEER_RESET };
+	static uint8_t buf[20000];
+
+	(void)state;
+	for (size_t i = 0; i < u_array_size(statuses); i++) {
+		struct pair p;
+
+		pair_open(&p, &completing);
+		for (size_t len = 1; len <= sizeof(buf); len *= 20) {
+			assert_int_equal(pair_send(&p.a, buf, len, 0, 0, &p),
+					 0);
+			rdm_progress(p.a.ep);
+			refuse(&p.a, statuses[i]);
+			rdm_progress(p.a.ep);
+			assert_ptr_equal(pair_error(&p.a, statuses[i]).context,
+					 &p);
+		}
+		pair_no_comp(&p.a);
+		assert_int_equal(p.a.ep->txs.taken, 0);
+		pair_close(&p);
+	}
+}
+
+static void rdm_rma__unreachable_peer_is_an_error(void **state)
+{
+	uint8_t byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct rdm_rma op = { .iov = &iov, .read = true,
+			      .flags = RDM_COMPLETION };
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &completing);
+	op.to = p.a.peer;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(rdm_rma(p.a.ep, &op), 0);
+		assert_int_equal(refuse(&p.a, DEV_NO_QP), 1);
+		rdm_progress(p.a.ep);
+		pair_error(&p.a, DEV_NO_QP);
+	}
+	assert_int_equal(p.a.ep->txs.taken, 0);
+	pair_close(&p);
+}
+
+/* HANDSHAKE, CTS and RECEIPT are sent until they arrive. */
+static void rdm_ctl__lost_answers_are_sent_again(void **state)
+{
+	static uint8_t out[20000], in[20000];
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &completing);
+	pair_fill(out, 3, sizeof(out));
+	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
+	assert_int_equal(pair_send(&p.a, out, sizeof(out), 0, RDM_DELIVERY,
+				   NULL), 0);
+	for (int turn = 0; turn < 2000 && rdm_cq_empty(p.a.cq); turn++) {
+		struct dev_record_wr *wr = dev_record_take(p.a.qp);
+
+		if (wr) {
+			dev_record_deliver(wr, true);
+			dev_record_free(wr);
+		}
+		rdm_progress(p.b.ep);
+		if (turn % 5) {
+			refuse(&p.b, DEV_UNREACHABLE);
+		} else if ((wr = dev_record_take(p.b.qp))) {
+			dev_record_deliver(wr, true);
+			dev_record_free(wr);
+		}
+		rdm_progress(p.b.ep);
+		rdm_progress(p.a.ep);
+	}
+	pair_comp(&p.a);
+	pair_comp(&p.b);
+	pair_check(in, 3, sizeof(in));
+	pair_run(&p);
+	assert_int_equal(p.b.ep->ctl_pool.taken, 0);
+	pair_close(&p);
+}
+
+/* An answer to a dead peer ends what waits for that peer. */
+static void rdm_ctl__dead_peer_ends_receives(void **state)
+{
+	static uint8_t out[20000], in[20000];
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &completing);
+	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, &p), 0);
+	assert_int_equal(pair_send(&p.a, out, sizeof(out), 0, 0, NULL), 0);
+	dev_record_run();
+	rdm_progress(p.b.ep);
+	refuse(&p.b, DEV_PEER_RESET);
+	rdm_progress(p.b.ep);
+	assert_ptr_equal(pair_error(&p.b, DEV_PEER_RESET).context, &p);
+	assert_int_equal(p.b.ep->ctl_pool.taken, 0);
+	assert_int_equal(p.b.ep->msgs.taken, 0);
+	assert_int_equal(p.b.ep->rxs.taken, 0);
+	pair_close(&p);
+}
+
+/* An injected buffer is the caller's at once, however long messages go. */
+static void rdm_send__inject_is_never_pulled(void **state)
+{
+	uint8_t out[600], in[600];
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &inlined);
+	p.a.ep->config.read_min = 100;
+	p.a.ep->eager_max = 99;
+	pair_shake(&p);
+	pair_fill(out, 8, sizeof(out));
+	assert_int_equal(pair_send(&p.a, out, sizeof(out), 0, RDM_INJECT, NULL),
+			 0);
+	memset(out, 0, sizeof(out));
+	pair_run(&p);
+	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
+	pair_run(&p);
+	pair_comp(&p.b);
+	pair_check(in, 8, sizeof(in));
+	pair_close(&p);
+}
+
+/* Peers are held back only while nobody waits for what they may bring. */
+static void rdm_recv__waiting_lifts_pressure(void **state)
+{
+	struct pair_options o = inlined;
+	uint8_t buf[900];
+	struct pair p;
+
+	(void)state;
+	o.unexpected_max = 5000;
+	pair_open(&p, &o);
+	pair_shake(&p);
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(pair_send(&p.a, buf, 900, 1, RDM_TAGGED, NULL),
+				 0);
+		pair_run(&p);
+		pair_comp(&p.a);
+	}
+	assert_true(dev_record_pressure(p.b.qp));
+	assert_int_equal(pair_recv(&p.b, buf, 900, 2, RDM_TAGGED, &p), 0);
+	assert_false(dev_record_pressure(p.b.qp));
+	assert_int_equal(pair_send(&p.a, buf, 900, 1, RDM_TAGGED, NULL), 0);
+	pair_run(&p);
+	assert_false(dev_record_pressure(p.b.qp));
+	assert_int_equal(pair_send(&p.a, buf, 900, 2, RDM_TAGGED, NULL), 0);
+	pair_run(&p);
+	assert_ptr_equal(pair_comp(&p.b).context, &p);
+	assert_int_equal(pair_send(&p.a, buf, 900, 1, RDM_TAGGED, NULL), 0);
+	pair_run(&p);
+	assert_true(dev_record_pressure(p.b.qp));
+	pair_close(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rdm_send__unreachable_peer_is_an_error),
+		cmocka_unit_test(rdm_send__inject_is_never_pulled),
+		cmocka_unit_test(rdm_rma__unreachable_peer_is_an_error),
+		cmocka_unit_test(rdm_ctl__lost_answers_are_sent_again),
+		cmocka_unit_test(rdm_ctl__dead_peer_ends_receives),
+		cmocka_unit_test(rdm_recv__waiting_lifts_pressure),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
