@@ -176,11 +176,18 @@ static void open_slots(struct pingpong *pp)
 	}
 }
 
+/* With receives posted: the provider has to let go of the memory. */
+static void close_slots(struct pingpong *pp)
+{
+	ft_buf_free(&pp->send.buf);
+	for (size_t i = 0; i < RECVS; i++)
+		ft_buf_free(&pp->recv[i].buf);
+}
+
 int main(int argc, char **argv)
 {
 	struct pingpong pp = { .size = 0 };
 	struct ft *ft = &pp.ft;
-	int status;
 
 	ft_start(ft, argc, argv, &program);
 	ft_open(ft, &(struct ft_request){ .caps = FI_MSG,
@@ -196,6 +203,7 @@ int main(int argc, char **argv)
 		if (pp.size <= ft->info->ep_attr->max_msg_size)
 			run_size(&pp);
 	}
-	status = ft_finish(ft, 0);
-	return status;
+	ft_sync(ft);
+	close_slots(&pp);
+	return ft_finish(ft, 0);
 }

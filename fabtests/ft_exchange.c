@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define CONNECT_TRIES 100 /* of 100 ms each */
+#define SPINS 2000u /* polls of the stream before sleeping */
 
 void ft_pin(int core)
 {
@@ -158,15 +159,21 @@ void ft_oob_send(struct ft *ft, const void *data, size_t len)
 	}
 }
 
-/* Manual progress: the peer may need us while it finishes its part. */
+/*
+ * Manual progress: the peer may need us while it finishes its part. After a
+ * while of that it is asleep or far behind, and gets the core.
+ */
 static void wait_readable(struct ft *ft)
 {
 	struct pollfd pfd = { .fd = ft->oob, .events = POLLIN };
+	unsigned int spins = 0;
 
-	while (!poll(&pfd, 1, 0)) {
+	while (!poll(&pfd, 1, spins < SPINS ? 0 : 1)) {
 		ft_progress(ft);
-		ft_idle(ft);
-		sched_yield();
+		if (spins++ < SPINS)
+			ft_idle(ft);
+		else
+			ft_idle_check(ft);
 	}
 	ft_busy(ft);
 }

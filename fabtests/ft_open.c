@@ -171,6 +171,8 @@ int ft_open(struct ft *ft, const struct ft_request *request)
 		       ft->program->name, ft->info->fabric_attr->prov_name,
 		       ft->info->fabric_attr->name,
 		       ft->info->domain_attr->name);
+	if (ft->client && ft->opt.verbose)
+		printf("%s", fi_tostr(ft->info, FI_TYPE_INFO));
 	return 0;
 }
 

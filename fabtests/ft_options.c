@@ -43,7 +43,7 @@ static const struct option_help {
 	{ 'd', "-d DOMAIN     domain name" },
 	{ 's', "-s ADDRESS    own address, for providers that want one" },
 	{ 'P', "-P PORT       TCP port of the out-of-band channel (47600)" },
-	{ 'v', "-v            say more" },
+	{ 'v', "-v            print the provider's fi_info" },
 	{ 'm', "-m msg|tagged which calls to use" },
 	{ 'S', "-S SIZES      list 8,64k or powers of two 1:1m, or all" },
 	{ 'i', "-i N          iterations (default: by size)" },
@@ -55,24 +55,21 @@ static const struct option_help {
 	{ 'R', "--seed N      of the random sizes and orders" },
 };
 
-static _Noreturn void usage(const struct ft_program *program, int status)
+static _Noreturn void usage(const struct ft_program *program)
 {
-	FILE *out = status ? stderr : stdout;
-
-	fprintf(out, "%s - %s\n\n", program->name, program->summary);
-	fprintf(out,
-		"usage: %s [options]            both processes\n"
-		"       %s [options] --server   wait for a client\n"
-		"       %s [options] HOST       client of that server\n\n",
-		program->name, program->name, program->name);
+	printf("%s - %s\n\n", program->name, program->summary);
+	printf("usage: %s [options]            both processes\n"
+	       "       %s [options] --server   wait for a client\n"
+	       "       %s [options] HOST       client of that server\n\n",
+	       program->name, program->name, program->name);
 	for (size_t i = 0; i < sizeof(helps) / sizeof(helps[0]); i++)
 		if (strchr(COMMON_OPTIONS, helps[i].letter) ||
 		    strchr(program->options, helps[i].letter))
-			fprintf(out, "  %s\n", helps[i].text);
-	fprintf(out, "  --pin         server on core 0, client on core 1\n"
-		     "  --fork        both processes (the default)\n"
-		     "  --timeout S   seconds without a completion (60)\n");
-	exit(status);
+			printf("  %s\n", helps[i].text);
+	printf("  --pin         server on core 0, client on core 1\n"
+	       "  --fork        both processes (the default)\n"
+	       "  --timeout S   seconds without a completion (60)\n");
+	exit(EXIT_SUCCESS);
 }
 
 static size_t parse_size(const char *text, const char **end)
@@ -197,7 +194,8 @@ static void take_option(struct ft *ft, int c)
 
 	if (c < 256 && !strchr(COMMON_OPTIONS, c) &&
 	    !strchr(ft->program->options, c))
-		usage(ft->program, EXIT_FAILURE);
+		ft_fail("%s: an option without effect here; -h lists the rest",
+			ft->program->name);
 	switch (c) {
 	case 'v':
 		opt->verbose = true;
@@ -230,7 +228,7 @@ static void take_option(struct ft *ft, int c)
 		opt->seed = parse_number(optarg);
 		break;
 	case 'h':
-		usage(ft->program, EXIT_SUCCESS);
+		usage(ft->program);
 	default:
 		take_pair_option(opt, c);
 	}
@@ -254,13 +252,13 @@ void ft_options_parse(struct ft *ft, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "p:f:d:s:P:vm:S:i:n:W:h",
 				long_options, NULL)) != -1) {
 		if (c == '?')
-			usage(ft->program, EXIT_FAILURE);
+			ft_fail("%s -h lists the options", ft->program->name);
 		take_option(ft, c);
 	}
 	if (optind < argc)
 		opt->server = argv[optind++];
 	if (optind < argc)
-		usage(ft->program, EXIT_FAILURE);
+		ft_fail("one address, not more: %s", argv[optind]);
 	if (opt->listen && opt->server)
 		ft_fail("either --server or the address of one");
 	if (!opt->listen && !opt->server)

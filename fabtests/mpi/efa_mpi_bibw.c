@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 		double t = mt_stream_run(&mt, size,
 					 (struct mt_stream){ .both = true });
 		double bytes = 2.0 * (double)size * (double)mt.loop.count *
-			       (double)mt.window;
+			       (double)mt_stream_window(&mt, size);
 		double mine = mt.first ? bytes / t / 1e6 : 0, sum = 0;
 
 		MPI_Reduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, 0,

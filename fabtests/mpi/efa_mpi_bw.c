@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	     size = mt_next_size(&mt, size)) {
 		double t = mt_stream_run(&mt, size, (struct mt_stream){ 0 });
 		double bytes = (double)size * (double)mt.loop.count *
-			       (double)mt.window;
+			       (double)mt_stream_window(&mt, size);
 		double mine = mt.first ? bytes / t / 1e6 : 0, sum = 0;
 
 		MPI_Reduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, 0,

@@ -33,8 +33,8 @@ int main(int argc, char **argv)
 
 		MPI_Reduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, 0,
 			   MPI_COMM_WORLD);
-		rate = mt.pairs * (double)mt.loop.count * (double)mt.window /
-		       (sum / mt.pairs);
+		rate = mt.pairs * (double)mt.loop.count *
+		       (double)mt_stream_window(&mt, size) / (sum / mt.pairs);
 		if (!mt.rank)
 			printf("%10zu %12.2f %14.0f\n", size,
 			       rate * (double)size / 1e6, rate);

@@ -115,6 +115,9 @@ struct mt_stream {
 	bool barrier; /* all pairs start their clocks together */
 };
 
+/* Messages in a window of this size: less than asked when --verify needs to
+ * keep them apart and --mem is too small for that. */
+size_t mt_stream_window(const struct mt *mt, size_t size);
 void mt_stream_init(struct mt *mt);
 void mt_stream_fini(struct mt *mt);
 /* Seconds for loop.count windows on a measuring rank, else 0. */

@@ -22,7 +22,7 @@ static struct {
 	MPI_Request *request; /* [2 * mt->window] */
 } stream;
 
-static size_t window_for(const struct mt *mt, size_t size)
+size_t mt_stream_window(const struct mt *mt, size_t size)
 {
 	size_t fit = size ? mt->memory / 4 / size : mt->window;
 
@@ -35,8 +35,8 @@ void mt_stream_init(struct mt *mt)
 {
 	stream.size = mt->max > MT_REPLY ? mt->max : MT_REPLY;
 	for (size_t s = mt->min; s <= mt->max; s = s ? s * 2 : 1)
-		if (mt->verify && s * window_for(mt, s) > stream.size)
-			stream.size = s * window_for(mt, s);
+		if (mt->verify && s * mt_stream_window(mt, s) > stream.size)
+			stream.size = s * mt_stream_window(mt, s);
 	stream.tx = mt_alloc(stream.size);
 	stream.rx = mt_alloc(stream.size);
 	stream.request = calloc(2 * mt->window, sizeof(MPI_Request));
@@ -121,7 +121,7 @@ double mt_stream_run(struct mt *mt, size_t size, struct mt_stream how)
 	double start = 0;
 
 	mt_begin(mt, size);
-	stream.window = window_for(mt, size);
+	stream.window = mt_stream_window(mt, size);
 	MPI_Barrier(MPI_COMM_WORLD);
 	for (size_t i = 0; i < mt->loop.count + mt->loop.skip; i++) {
 		if (i == mt->loop.skip) {

@@ -215,15 +215,14 @@ struct dev_ops {
 	int (*ah_open)(struct dev_qp *qp, const struct dev_addr *addr,
 		       uint64_t cookie, struct dev_ah **ah);
 	void (*ah_close)(struct dev_ah *ah);
-	int (*mr_open)(struct dev *dev, void *addr, size_t len,
-		       uint32_t access, struct dev_mr **mr);
+	int (*mr_open)(struct dev *dev, void *addr, size_t len, uint32_t access,
+		       struct dev_mr **mr);
 	int (*mr_close)(struct dev_mr *mr);
 	int (*source)(struct dev_qp *qp, uint32_t source,
 		      struct dev_addr *addr);
 	void (*set_pressure)(struct dev_qp *qp, bool on);
 	int (*post)(struct dev_qp *qp, struct dev_wr *wr, int n);
-	int (*post_recv)(struct dev_qp *qp, uint64_t id, void *buf,
-			 size_t len);
+	int (*post_recv)(struct dev_qp *qp, uint64_t id, void *buf, size_t len);
 	int (*poll)(struct dev_cq *cq, struct dev_wc *wc, int n);
 	void (*give_back)(struct dev_cq *cq);
 };
@@ -299,7 +298,10 @@ static inline int dev_mr_close(struct dev_mr *mr)
 	return mr->dev->ops->mr_close(mr);
 }
 
-/* Address of a source number: gid, qpn, and qkey or 0 where unknown. */
+/*
+ * Address of a source number: gid, qpn, and qkey or 0 where unknown. A number
+ * belongs to one address while the queue pair lives. -ENOENT: not given yet.
+ */
 static inline int dev_source(struct dev_qp *qp, uint32_t source,
 			     struct dev_addr *addr)
 {

@@ -361,9 +361,9 @@ int dev_record_open(uint32_t mtu, uint32_t caps, struct dev **out)
 	rd->dev.ops = &record_ops;
 	rd->dev.info = (struct dev_info){
 		.kind = DEV_KIND_RECORD,
-		.gid = { 0xfd, 0xef, 0xa0, [12] = number >> 24,
-			 [13] = number >> 16 & 0xff, [14] = number >> 8 & 0xff,
-			 [15] = number & 0xff },
+		.gid = { 0xfd, 0xef,
+			 0xa0, [12] = number >> 24, [13] = number >> 16 & 0xff,
+			 [14] = number >> 8 & 0xff, [15] = number & 0xff },
 		.caps = caps,
 		.mtu = mtu,
 		.max_rdma = UINT64_C(1) << 30,

@@ -192,13 +192,16 @@ static int record_deliver_rdma(struct record_qp *qp,
 	int rc = wr->done ? 0 : record_rdma(wr);
 
 	if (rc == 0 && wr->op == DEV_WRITE_IMM)
-		record_push(&qp->qp, &(struct dev_wc){
-			.op = DEV_WC_WRITTEN,
-			.len = (uint32_t)wr->len,
-			.source = record_source_of(qp, &wr->from->addr),
-			.imm = wr->imm,
-			.has_imm = true,
-		}, NULL, 0);
+		record_push(
+			&qp->qp,
+			&(struct dev_wc){
+				.op = DEV_WC_WRITTEN,
+				.len = (uint32_t)wr->len,
+				.source = record_source_of(qp, &wr->from->addr),
+				.imm = wr->imm,
+				.has_imm = true,
+			},
+			NULL, 0);
 	return rc;
 }
 
@@ -230,12 +233,14 @@ void dev_record_complete(const struct dev_record_wr *wr, uint8_t status)
 	};
 
 	if (record_ah_alive(wr))
-		record_push(wr->from, &(struct dev_wc){
-			.op = op_of[wr->op],
-			.id = wr->id,
-			.status = status,
-			.source = DEV_SOURCE_UNKNOWN,
-		}, NULL, 0);
+		record_push(wr->from,
+			    &(struct dev_wc){
+				    .op = op_of[wr->op],
+				    .id = wr->id,
+				    .status = status,
+				    .source = DEV_SOURCE_UNKNOWN,
+			    },
+			    NULL, 0);
 }
 
 void dev_record_inject(struct dev_qp *q, const struct dev_addr *from,
@@ -257,11 +262,13 @@ void dev_record_inject(struct dev_qp *q, const struct dev_addr *from,
 
 void dev_record_gone(struct dev_qp *q, uint64_t cookie)
 {
-	record_push(q, &(struct dev_wc){
-		.op = DEV_WC_GONE,
-		.id = cookie,
-		.source = DEV_SOURCE_UNKNOWN,
-	}, NULL, 0);
+	record_push(q,
+		    &(struct dev_wc){
+			    .op = DEV_WC_GONE,
+			    .id = cookie,
+			    .source = DEV_SOURCE_UNKNOWN,
+		    },
+		    NULL, 0);
 }
 
 /* Takes the oldest work request of qp to its end; false: it cannot go. */
@@ -276,8 +283,8 @@ static bool record_step(struct dev_qp *q)
 	if (rc == -EAGAIN)
 		return false;
 	if (rc == -ENOENT && !wr->done)
-		dev_record_complete(wr, q->type == DEV_QP_UD ? DEV_OK :
-							       DEV_NO_QP);
+		dev_record_complete(wr,
+				    q->type == DEV_QP_UD ? DEV_OK : DEV_NO_QP);
 	dev_record_free(dev_record_take(q));
 	return true;
 }

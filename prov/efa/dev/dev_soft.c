@@ -74,8 +74,8 @@ static void soft_close(struct dev *d)
 	free(sd);
 }
 
-static int soft_mr_open(struct dev *d, void *addr, size_t len,
-			uint32_t access, struct dev_mr **out)
+static int soft_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
+			struct dev_mr **out)
 {
 	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
 	struct dev_mr *mr = malloc(sizeof(*mr));
@@ -180,8 +180,7 @@ static void soft_ah_close(struct dev_ah *a)
 	free(ah);
 }
 
-static int soft_source(struct dev_qp *q, uint32_t source,
-		       struct dev_addr *addr)
+static int soft_source(struct dev_qp *q, uint32_t source, struct dev_addr *addr)
 {
 	struct soft_qp *qp = u_container_of(q, struct soft_qp, qp);
 	struct nic_addr na;

@@ -16,31 +16,37 @@
 
 #define SAME(a, b) ((int)(a) == (int)(b))
 _Static_assert(SAME(DEV_WC_SEND, NIC_WC_SEND) &&
-	       SAME(DEV_WC_READ, NIC_WC_READ) &&
-	       SAME(DEV_WC_WRITE, NIC_WC_WRITE) &&
-	       SAME(DEV_WC_RECV, NIC_WC_RECV) &&
-	       SAME(DEV_WC_WRITTEN, NIC_WC_WRITTEN) &&
-	       SAME(DEV_WC_GONE, NIC_WC_GONE), "completions");
+		       SAME(DEV_WC_READ, NIC_WC_READ) &&
+		       SAME(DEV_WC_WRITE, NIC_WC_WRITE) &&
+		       SAME(DEV_WC_RECV, NIC_WC_RECV) &&
+		       SAME(DEV_WC_WRITTEN, NIC_WC_WRITTEN) &&
+		       SAME(DEV_WC_GONE, NIC_WC_GONE),
+	       "completions");
 _Static_assert(SAME(DEV_REMOTE_READ, NIC_REMOTE_READ) &&
-	       SAME(DEV_REMOTE_WRITE, NIC_REMOTE_WRITE), "access");
+		       SAME(DEV_REMOTE_WRITE, NIC_REMOTE_WRITE),
+	       "access");
 _Static_assert(SAME(DEV_WR_REQUEST, 1) && SAME(DEV_WR_IMM, 2) &&
-	       SAME(NIC_SEND_REQUEST, 2) && SAME(NIC_SEND_IMM, 1), "flags");
+		       SAME(NIC_SEND_REQUEST, 2) && SAME(NIC_SEND_IMM, 1),
+	       "flags");
 _Static_assert(SAME(DEV_QP_RDM, NIC_QP_RDM) && SAME(DEV_QP_UD, NIC_QP_UD) &&
-	       DEV_UD_PREFIX == NIC_UD_PREFIX &&
-	       DEV_SOURCE_UNKNOWN == NIC_SOURCE_UNKNOWN, "queue pairs");
-_Static_assert(SAME(DEV_READ - 1, NIC_READ) &&
-	       SAME(DEV_WRITE - 1, NIC_WRITE) &&
-	       SAME(DEV_WRITE_IMM - 1, NIC_WRITE_IMM), "operations");
+		       DEV_UD_PREFIX == NIC_UD_PREFIX &&
+		       DEV_SOURCE_UNKNOWN == NIC_SOURCE_UNKNOWN,
+	       "queue pairs");
+_Static_assert(SAME(DEV_READ - 1, NIC_READ) && SAME(DEV_WRITE - 1, NIC_WRITE) &&
+		       SAME(DEV_WRITE_IMM - 1, NIC_WRITE_IMM),
+	       "operations");
 _Static_assert(SAME(DEV_BAD_RKEY, NIC_BAD_RKEY) &&
-	       SAME(DEV_PEER_RESET, NIC_PEER_RESET) &&
-	       SAME(DEV_NO_QP, NIC_NO_QP) &&
-	       SAME(DEV_UNRESPONSIVE, NIC_UNRESPONSIVE) &&
-	       SAME(DEV_UNREACHABLE, NIC_UNREACHABLE), "statuses");
+		       SAME(DEV_PEER_RESET, NIC_PEER_RESET) &&
+		       SAME(DEV_NO_QP, NIC_NO_QP) &&
+		       SAME(DEV_UNRESPONSIVE, NIC_UNRESPONSIVE) &&
+		       SAME(DEV_UNREACHABLE, NIC_UNREACHABLE),
+	       "statuses");
 #define AT(field) \
 	(offsetof(struct dev_wc, field) == offsetof(struct nic_wc, field))
 _Static_assert(AT(id) && AT(data) && AT(len) && AT(source) && AT(imm) &&
-	       AT(op) && AT(status) && AT(has_imm) &&
-	       sizeof(struct dev_wc) == sizeof(struct nic_wc), "nic_wc");
+		       AT(op) && AT(status) && AT(has_imm) &&
+		       sizeof(struct dev_wc) == sizeof(struct nic_wc),
+	       "nic_wc");
 
 /* Completions of one poll at most; more come with the next. */
 #define BATCH 64
@@ -50,15 +56,16 @@ static int post_rdma(struct nic_ah *ah, const struct dev_wr *wr)
 	if (u_unlikely(wr->op > DEV_WRITE_IMM || wr->iovcnt != 1 ||
 		       wr->iov[0].iov_len < wr->len))
 		return -EINVAL;
-	return nic_rdma(ah, &(struct nic_rdma){
-		.type = (enum nic_rdma_type)(wr->op - DEV_READ),
-		.id = wr->id,
-		.local = wr->iov[0].iov_base,
-		.remote = wr->remote,
-		.len = wr->len,
-		.rkey = wr->rkey,
-		.imm = wr->imm,
-	});
+	return nic_rdma(ah,
+			&(struct nic_rdma){
+				.type = (enum nic_rdma_type)(wr->op - DEV_READ),
+				.id = wr->id,
+				.local = wr->iov[0].iov_base,
+				.remote = wr->remote,
+				.len = wr->len,
+				.rkey = wr->rkey,
+				.imm = wr->imm,
+			});
 }
 
 /* DEV_WR_* are NIC_SEND_* with the two bits exchanged. */

@@ -52,6 +52,9 @@
 
 extern struct fi_provider efa_prov;
 
+/* The one symbol of the module: struct fi_provider *fi_prov_ini(void). */
+FI_EXT_INI;
+
 #define efa_warn(subsys, ...) FI_WARN(&efa_prov, FI_LOG_##subsys, __VA_ARGS__)
 #define efa_info(subsys, ...) FI_INFO(&efa_prov, FI_LOG_##subsys, __VA_ARGS__)
 
@@ -149,7 +152,7 @@ struct efa_watch {
 	size_t n, room;
 	int epoll; /* event and the fds of all endpoints; -1: none */
 	int event; /* eventfd; -1: none */
-	bool blind; /* an endpoint has no fd: sleep in short slices */
+	_Atomic bool blind; /* an endpoint has no fd: sleep in short slices */
 	_Atomic bool signaled; /* fi_cq_signal came */
 };
 

@@ -127,8 +127,11 @@ static bool match_mr(struct fi_info *info, const struct fi_info *hints,
 		       match_old_mr(info, hints->mode, hint);
 	if (hint == EFA_MR_BASIC || hint == EFA_MR_SCALABLE)
 		return match_old_mr(info, hints->mode, hint);
-	if (hints->mode & EFA_LOCAL_MR)
-		hint |= FI_MR_LOCAL;
+	/* Who says "local" in the old words is answered in them. */
+	if ((*mode & ~hint & FI_MR_LOCAL) && (hints->mode & EFA_LOCAL_MR)) {
+		info->mode |= EFA_LOCAL_MR;
+		*mode &= ~FI_MR_LOCAL;
+	}
 	if (!(*mode & ~hint))
 		return true;
 	/*

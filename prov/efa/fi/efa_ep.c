@@ -37,9 +37,6 @@ static int bind_cq(struct efa_ep *ep, struct efa_cq *cq, uint64_t flags)
 		ep->rx_always = always;
 		atomic_fetch_add(&cq->refs, 1);
 	}
-	/* Flags of calls without flags include what is always so. */
-	efa_handle_set_tx_flags(&ep->own, ep->own.tx_op_flags);
-	efa_handle_set_rx_flags(&ep->own, ep->own.rx_op_flags);
 	return 0;
 }
 
@@ -247,16 +244,18 @@ int efa_ep_open(struct fid_domain *fid, struct fi_info *info,
 	ep->domain = domain;
 	ep->caps = info->caps;
 	ep->any_source = info->caps & FI_DIRECTED_RECV ? 0 : UINT64_MAX;
-	ep->tx_size = info->tx_attr->size;
-	ep->rx_size = info->rx_attr->size;
+	ep->tx_size = info->tx_attr->size ? info->tx_attr->size :
+					    domain->dev->info.tx_depth;
+	ep->rx_size = info->rx_attr->size ? info->rx_attr->size :
+					    domain->dev->info.rx_depth;
 	efa_ep_opt_init(ep, info);
 	LIST_INIT(&ep->aliases);
 	ep->own.ep = ep;
 	ep->own.fid.fid.fclass = FI_CLASS_EP;
 	ep->own.fid.fid.context = context;
 	ep->own.fid.fid.ops = &ep_fi_ops;
-	efa_handle_set_tx_flags(&ep->own, info->tx_attr->op_flags);
-	efa_handle_set_rx_flags(&ep->own, info->rx_attr->op_flags);
+	ep->own.tx_op_flags = info->tx_attr->op_flags;
+	ep->own.rx_op_flags = info->rx_attr->op_flags;
 	efa_handle_set_ops(&ep->own);
 	atomic_fetch_add(&domain->refs, 1);
 	*out = &ep->own.fid;

@@ -41,13 +41,21 @@ void efa_handle_set_ops(struct efa_handle *handle)
 	}
 }
 
-static void set_all_ops(struct efa_ep *ep)
+/* Default flags include what the bound queues want always. */
+static void enable_handle(struct efa_handle *handle)
+{
+	efa_handle_set_tx_flags(handle, handle->tx_op_flags);
+	efa_handle_set_rx_flags(handle, handle->rx_op_flags);
+	efa_handle_set_ops(handle);
+}
+
+static void enable_handles(struct efa_ep *ep)
 {
 	struct efa_handle *alias;
 
-	efa_handle_set_ops(&ep->own);
+	enable_handle(&ep->own);
 	LIST_FOREACH(alias, &ep->aliases, link)
-		efa_handle_set_ops(alias);
+		enable_handle(alias);
 }
 
 /* ---- lists of who drives it ---------------------------------------------- */
@@ -82,14 +90,15 @@ static int join(struct efa_ep *ep)
 
 /* ---- enable and disable -------------------------------------------------- */
 
+/* The target of RMA needs no queue: most writes say nothing there. */
 static int check_bound(struct efa_ep *ep)
 {
 	const uint64_t tx = FI_SEND | FI_READ | FI_WRITE;
-	const uint64_t rx = FI_RECV | FI_REMOTE_READ | FI_REMOTE_WRITE;
 
 	if (!ep->av)
 		return -FI_ENOAV;
-	if (((ep->caps & tx) && !ep->tx_cq) || ((ep->caps & rx) && !ep->rx_cq))
+	if (((ep->caps & tx) && !ep->tx_cq) ||
+	    ((ep->caps & FI_RECV) && !ep->rx_cq))
 		return -FI_ENOCQ;
 	return ep->tx_cq || ep->rx_cq ? 0 : -FI_ENOCQ;
 }
@@ -170,7 +179,7 @@ int efa_ep_enable(struct efa_ep *ep)
 	if (ret)
 		goto close_queue_pair;
 	ep->enabled = true;
-	set_all_ops(ep);
+	enable_handles(ep);
 	return 0;
 
 close_queue_pair:

@@ -74,30 +74,36 @@ static size_t describe(const struct rdm_comp *comp, char *buf, size_t len)
 	const struct rdm_comp_error *error = comp->error;
 	char self[EFA_ADDR_TEXT], peer[EFA_ADDR_TEXT] = "unknown";
 
-	/* A program that looks for messages meets this one all the time. */
-	if (!error || comp->err == RDM_ERR_NOMSG) {
-		buf[0] = 0;
-		strncat(buf, reason_of(comp->err)->text, len - 1);
-	} else {
-		efa_addr_text(&error->self, self, sizeof(self));
-		if (memcmp(&error->peer, &nobody, sizeof(nobody)) != 0)
-			efa_addr_text(&error->peer, peer, sizeof(peer));
-		snprintf(buf, len, "%s; here %s, peer %s",
-			 reason_of(comp->err)->text, self, peer);
+	if (!error) {
+		snprintf(buf, len, "%s", reason_of(comp->err)->text);
+		return strlen(buf) + 1;
 	}
+	efa_addr_text(&error->self, self, sizeof(self));
+	if (memcmp(&error->peer, &nobody, sizeof(nobody)) != 0)
+		efa_addr_text(&error->peer, peer, sizeof(peer));
+	snprintf(buf, len, "%s; here %s, peer %s", reason_of(comp->err)->text,
+		 self, peer);
 	return strlen(buf) + 1;
 }
 
 /*
  * Since interface 1.5 the caller may bring a buffer; who brings none gets ours,
- * which is good until the next read.
+ * which is good until the next read. What the user did (RDM_ERR_TRUNC and
+ * above) has no text: programs look for messages all the time, and some bring
+ * an entry whose err_data was never set.
  */
 static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
 			 struct fi_cq_err_entry *entry)
 {
 	uint32_t version = cq->domain->fabric->fid.api_version;
-	size_t len = describe(comp, cq->err_text, sizeof(cq->err_text));
+	size_t len;
 
+	if (comp->err >= RDM_ERR_TRUNC) {
+		entry->err_data = NULL;
+		entry->err_data_size = 0;
+		return;
+	}
+	len = describe(comp, cq->err_text, sizeof(cq->err_text));
 	if (FI_VERSION_LT(version, FI_VERSION(1, 5)) || !entry->err_data_size ||
 	    !entry->err_data) {
 		entry->err_data = cq->err_text;
@@ -129,9 +135,6 @@ ssize_t efa_cq_readerr(struct fid_cq *fid, struct fi_cq_err_entry *entry,
 	entry->data = comp.data;
 	entry->tag = comp.tag;
 	entry->olen = comp.error ? comp.error->olen : 0;
-	/* Of a truncated message the length of all of it is told. */
-	if (comp.err == RDM_ERR_TRUNC)
-		entry->len += entry->olen;
 	entry->err = reason_of(comp.err)->err;
 	entry->prov_errno = (int)comp.err;
 	put_err_data(cq, &comp, entry);

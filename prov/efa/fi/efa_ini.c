@@ -42,8 +42,6 @@ static void log_sink(enum u_log_level level, const char *line)
 	FI_LOG(&efa_prov, levels[level], FI_LOG_CORE, "%s\n", line);
 }
 
-FI_EXT_INI;
-
 FI_EXT_INI
 {
 	/*

@@ -63,9 +63,9 @@ static int nic_tostr(const struct fid *fid, char *buf, size_t len)
 		 "        speed: %zu\n"
 		 "        state: %s\n"
 		 "        network_type: %s\n",
-		 nic->device.name, nic->device.device_id,
-		 nic->device.vendor_id, nic->device.driver, nic->link.address,
-		 nic->link.mtu, nic->link.speed, states[nic->link.state],
+		 nic->device.name, nic->device.device_id, nic->device.vendor_id,
+		 nic->device.driver, nic->link.address, nic->link.mtu,
+		 nic->link.speed, states[nic->link.state],
 		 nic->link.network_type);
 	return 0;
 }

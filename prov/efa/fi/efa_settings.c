@@ -292,15 +292,14 @@ static void load_one(struct fi_provider *provider, const struct setting *s)
 
 	set_default(s);
 	describe(s, allowed, sizeof(allowed));
-	fi_param_define(provider, s->name, FI_PARAM_STRING, "%s: %s", s->help,
+	fi_param_define(provider, s->name, FI_PARAM_STRING, "%s; %s", s->help,
 			allowed);
 	if (fi_param_get_str(provider, s->name, &text) || !text)
 		return;
 	if (parse(s, text) == 0)
 		return;
 	set_default(s);
-	u_warn(PREFIX "%s=%s cannot be used, the default is: what is allowed "
-		      "is %s",
+	u_warn(PREFIX "%s=%s cannot be used and is ignored; allowed is %s",
 	       s->name, text, allowed);
 }
 

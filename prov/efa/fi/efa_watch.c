@@ -99,7 +99,8 @@ static int add_locked(struct efa_watch *watch, struct efa_ep *ep)
 		ret = fd < 0 ? fd : add_fd(watch, fd, EPOLLIN);
 		if (ret && ret != -ENOSYS)
 			return ret;
-		watch->blind |= ret == -ENOSYS;
+		if (ret == -ENOSYS)
+			atomic_store(&watch->blind, true);
 	}
 	watch->ep[watch->n++] = ep;
 	return 0;
@@ -190,7 +191,7 @@ static void doze(struct efa_nap *nap, uint64_t left)
 static void sleep_armed(struct efa_nap *nap, struct efa_watch *watch,
 			uint64_t left, bool (*arm)(void *arg), void *arg)
 {
-	int ms = watch->blind ? BUSY_SLICE_MS : SLICE_MS;
+	int ms = atomic_load(&watch->blind) ? BUSY_SLICE_MS : SLICE_MS;
 	bool was_busy = nap->busy;
 
 	nap->busy = efa_watch_arm(watch);

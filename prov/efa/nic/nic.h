@@ -121,12 +121,13 @@ void nic_qp_addr(const struct nic_qp *qp, struct nic_addr *addr);
 
 /*
  * A destination. Does no I/O: the way is found at first use. cookie comes back
- * in the NIC_GONE completion. Errors: -EINVAL an address that cannot be (zero
- * gid or queue pair number), -ENOMEM. At close operations that are not done
- * are forgotten: no completion comes.
+ * in the NIC_WC_GONE completion. Errors: -EINVAL an address that cannot be
+ * (zero gid or queue pair number), -ENOMEM. At close operations that are not
+ * done are forgotten: no completion comes for them or the handle, also none
+ * that nobody polled yet.
  */
-int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr,
-		uint64_t cookie, struct nic_ah **out);
+int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
+		struct nic_ah **out);
 void nic_ah_close(struct nic_ah *ah);
 
 enum nic_send_flags {
@@ -136,9 +137,14 @@ enum nic_send_flags {
 
 /*
  * Sends hdr and then len bytes of iov as one packet of hdr_len + len <=
- * NIC_MTU bytes. Returns 0: done, the packet lies with the peer, no
- * completion follows. 1: accepted, a completion with id follows (errors come
- * this way). -EAGAIN: no room; poll and try again. -EMSGSIZE.
+ * NIC_MTU bytes; iovcnt <= NIC_IOV_MAX. Returns 0: done, the packet lies with
+ * the peer, no completion follows. 1: accepted, a completion with id follows
+ * (errors come this way). -EAGAIN: no room; poll and try again. -EMSGSIZE.
+ *
+ * Statuses: NIC_NO_QP the peer closed, died or never was, NIC_UNREACHABLE it
+ * is on another host, or would not let us in (a later send tries again). UD
+ * sends to such peers, and to one that left its ring full for 10 ms, are done
+ * and lost.
  */
 int nic_send(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	     const void *hdr, size_t hdr_len, const struct iovec *iov,
@@ -156,7 +162,12 @@ struct nic_rdma {
 	uint32_t imm;
 };
 
-/* As nic_send: 0 done, 1 a completion follows, -EAGAIN. */
+/*
+ * As nic_send: 0 done, 1 a completion follows, -EAGAIN, -EMSGSIZE. Up to 1 MiB
+ * may be copied before it returns. An operation of no bytes needs no key.
+ * Statuses besides those of nic_send: NIC_BAD_RKEY key, range or access is
+ * not what the peer registered, NIC_PEER_RESET the peer ended meanwhile.
+ */
 int nic_rdma(struct nic_ah *ah, const struct nic_rdma *op);
 
 /*
@@ -171,7 +182,8 @@ enum nic_wc_op {
 	NIC_WC_WRITE,
 	NIC_WC_RECV, /* RDM: data is lent; UD: it lies in the buffer `id` */
 	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes */
-	NIC_WC_GONE, /* a peer died or closed: id is its cookie */
+	NIC_WC_GONE, /* a peer that was reached has died or closed: id is the
+			cookie of a handle to it; the last that is heard */
 };
 
 #define NIC_SOURCE_UNKNOWN UINT32_MAX
@@ -189,15 +201,17 @@ struct nic_wc {
 };
 
 /*
- * Drives the queue pair (the pump) and returns up to n completions. Loans of
- * the poll before must have been given back.
+ * Drives the queue pair (the pump) and returns up to n > 0 completions. Loans
+ * of the poll before must have been given back.
  */
 int nic_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
 void nic_give_back(struct nic_qp *qp);
 
-/* Address of a source number; -ENOENT when it has gone. */
-int nic_source(const struct nic_qp *qp, uint32_t source,
-	       struct nic_addr *addr);
+/*
+ * Address of a source number. Numbers are given from 0 on, one to an address,
+ * and belong to it while the queue pair lives. -ENOENT: not given yet.
+ */
+int nic_source(const struct nic_qp *qp, uint32_t source, struct nic_addr *addr);
 
 /* While on, peers hold back NIC_SEND_REQUEST packets. */
 void nic_set_pressure(struct nic_qp *qp, bool on);
@@ -215,7 +229,7 @@ struct nic_stats {
 	uint64_t tx_packets, rx_packets;
 	uint64_t rdma_bytes; /* moved by our own RDMA operations */
 	uint64_t rdma_direct, rdma_ring; /* operations by way of copying */
-	uint64_t bad_packets; /* dropped: impossible, or a foreign key */
+	uint64_t bad_packets; /* dropped: no software NIC sends such */
 	uint64_t ud_dropped; /* packet longer than the posted buffer */
 };
 

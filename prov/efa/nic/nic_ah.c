@@ -10,14 +10,13 @@
 
 #include "nic_gid.h"
 
-int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr,
-		uint64_t cookie, struct nic_ah **out)
+int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
+		struct nic_ah **out)
 {
 	struct wire_shm_id id = { .qpn = addr->qpn, .connid = addr->qkey };
 	struct nic_ah *ah;
 
-	if (!addr->qpn || addr->qpn > UINT16_MAX ||
-	    !nic_gid_is_set(addr->gid))
+	if (!addr->qpn || addr->qpn > UINT16_MAX || !nic_gid_is_set(addr->gid))
 		return -EINVAL;
 	memcpy(id.gid, addr->gid, sizeof(id.gid));
 	ah = calloc(1, sizeof(*ah));

@@ -201,7 +201,8 @@ static void iface_warn_unknown(const struct iface_list *l, const char *name)
 			at += (size_t)snprintf(names + at, sizeof(names) - at,
 					       " %s", l->info[i].ifname);
 	u_warn("there is no interface \"%s\" that is up and has an address; "
-	       "there are:%s", name, at ? names : " none");
+	       "there are:%s",
+	       name, at ? names : " none");
 }
 
 /* Takes the interfaces that a comma-separated filter names, in its order. */

@@ -70,8 +70,7 @@ static int keys_grow(struct nic_keys *k)
 	k->table = table;
 	for (uint32_t i = k->size; i < size; i++) {
 		table[i] = (struct nic_key){
-			.key = i | (uint32_t)u_random64()
-					   << NIC_KEY_INDEX_BITS,
+			.key = i | (uint32_t)u_random64() << NIC_KEY_INDEX_BITS,
 		};
 		keys_push_free(k, i);
 	}
@@ -101,7 +100,8 @@ static void mirror_create(struct nic_keys *k, const char *dir)
 	}
 	if (rc) {
 		u_warn("no shared key table (%s): peers copy large messages "
-		       "through the ring", strerror(-rc));
+		       "through the ring",
+		       strerror(-rc));
 		memset(&k->file, 0, sizeof(k->file));
 		return;
 	}

@@ -84,8 +84,8 @@ bool nic_mirror_covers(const struct nic_mirror *m, uint32_t key,
 		       uint32_t access, uint64_t addr, uint64_t len);
 
 /* Whether [addr, addr + len) lies inside [start, start + size). */
-static inline bool nic_range_inside(uint64_t addr, uint64_t len,
-				    uint64_t start, uint64_t size)
+static inline bool nic_range_inside(uint64_t addr, uint64_t len, uint64_t start,
+				    uint64_t size)
 {
 	return len <= size && addr >= start && addr - start <= size - len;
 }

@@ -23,7 +23,8 @@ uint32_t nic_id_bucket(const struct wire_shm_id *id)
 	memcpy(&lo, id->gid + 8, 8);
 	return (uint32_t)(u_hash2(hi ^ lo,
 				  (uint64_t)id->qpn << 32 | id->connid) >>
-			  56) % NIC_PATH_BUCKETS;
+			  56) %
+	       NIC_PATH_BUCKETS;
 }
 
 bool nic_id_same(const struct wire_shm_id *a, const struct wire_shm_id *b)
@@ -103,9 +104,8 @@ static void path_tell_refused(const struct nic_path *p, int rc)
 	char peer[NIC_GID_TEXT];
 	bool first = nic_tell_once(nic, &nic->told_space);
 
-	u_log(first ? U_LOG_WARN : U_LOG_INFO,
-	      "no lane to %s port %u: %s", nic_gid_text(p->id.gid, peer),
-	      p->id.qpn,
+	u_log(first ? U_LOG_WARN : U_LOG_INFO, "no lane to %s port %u: %s",
+	      nic_gid_text(p->id.gid, peer), p->id.qpn,
 	      rc == -ENOSPC ? "it has no lane free, or shared memory is full "
 			      "(enlarge /dev/shm)" :
 	      rc == -EPROTO ? "it runs another version of this provider" :
@@ -154,8 +154,8 @@ void nic_path_choose_way(struct nic_path *p)
 			     &p->mirror);
 	if (rc)
 		u_info("keys of %s port %u cannot be read (%s): copying "
-		       "through the ring", nic_gid_text(p->id.gid, peer),
-		       p->id.qpn, strerror(-rc));
+		       "through the ring",
+		       nic_gid_text(p->id.gid, peer), p->id.qpn, strerror(-rc));
 	else
 		p->way = NIC_WAY_DIRECT;
 }
@@ -266,8 +266,7 @@ void nic_path_free(struct nic_path *p)
 
 	p->state = NIC_PATH_DEAD;
 	path_close(p);
-	while ((op = TAILQ_FIRST(&p->ops)) ||
-	       (op = TAILQ_FIRST(&p->waiting))) {
+	while ((op = TAILQ_FIRST(&p->ops)) || (op = TAILQ_FIRST(&p->waiting))) {
 		op->ah = NULL;
 		nic_rdma_end(op, NIC_FLUSHED);
 	}

@@ -55,12 +55,9 @@ static int poll_written(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 static int (*const poll_kind[])(struct nic_qp *qp,
 				const struct wire_shm_pkt *pkt,
 				struct nic_wc *wc) = {
-	[NIC_PKT_SEND_IMM] = poll_send_imm,
-	[NIC_PKT_READ] = nic_remote_read,
-	[NIC_PKT_DATA] = nic_rdma_data,
-	[NIC_PKT_WRITE] = nic_remote_write,
-	[NIC_PKT_ACK] = nic_rdma_ack,
-	[NIC_PKT_WRITTEN] = poll_written,
+	[NIC_PKT_SEND_IMM] = poll_send_imm, [NIC_PKT_READ] = nic_remote_read,
+	[NIC_PKT_DATA] = nic_rdma_data,	    [NIC_PKT_WRITE] = nic_remote_write,
+	[NIC_PKT_ACK] = nic_rdma_ack,	    [NIC_PKT_WRITTEN] = poll_written,
 };
 
 static int poll_other(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
@@ -121,6 +118,66 @@ static void poll_disarm(struct nic_qp *qp)
 	qp->polls_left = 1;
 }
 
+/* --- arrivals --- */
+
+/* The m records in qp->pkt; returns how many completions they made. */
+static inline int poll_records(struct nic_qp *qp, struct nic_wc *wc, int m)
+{
+	const struct wire_shm_pkt *pkt = qp->pkt;
+	const struct wire_shm_pkt *end = pkt + m;
+	int k = 0;
+
+	qp->epoch = (uint32_t)qp->shm_stats->lanes_opened;
+	do {
+		if (u_unlikely(pkt->word != NIC_PKT_SEND ||
+			       pkt->len > NIC_MTU)) {
+			k += poll_other(qp, pkt, &wc[k]);
+			continue;
+		}
+		wc[k++] = (struct nic_wc){
+			.data = pkt->data,
+			.len = pkt->len,
+			.source = nic_lane_source(qp, pkt->lane),
+			.op = NIC_WC_RECV,
+		};
+	} while (++pkt < end);
+	return k;
+}
+
+/* Nothing was for the caller, so what lies behind it may be. */
+static U_COLD int poll_again(struct nic_qp *qp, struct nic_wc *wc, int n)
+{
+	int k = 0;
+	int m;
+
+	for (int i = 1; i < BURSTS && !k; i++) {
+		wire_shm_give_back(qp->shm);
+		m = wire_shm_poll(qp->shm, qp->pkt, n);
+		if (!m)
+			return 0;
+		k = poll_records(qp, wc, m);
+	}
+	if (!k)
+		wire_shm_give_back(qp->shm);
+	qp->lent = k != 0;
+	return k;
+}
+
+static inline int poll_wire(struct nic_qp *qp, struct nic_wc *wc, int n)
+{
+	int max = n < NIC_BURST ? n : NIC_BURST;
+	int m = wire_shm_poll(qp->shm, qp->pkt, max);
+	int k;
+
+	if (!m)
+		return 0;
+	k = poll_records(qp, wc, m);
+	if (u_unlikely(!k))
+		return poll_again(qp, wc, max);
+	qp->lent = true;
+	return k;
+}
+
 static U_COLD int poll_attend(struct nic_qp *qp, struct nic_wc *wc, int n)
 {
 	int k = 0;
@@ -131,65 +188,21 @@ static U_COLD int poll_attend(struct nic_qp *qp, struct nic_wc *wc, int n)
 		poll_run(qp);
 	if (qp->attention & NIC_ATT_DONE)
 		k = nic_done_pop(qp, wc, n);
-	if (qp->attention & NIC_ATT_UD)
-		k += nic_ud_poll(qp, wc + k, n - k);
-	return k;
-}
-
-/* --- arrivals --- */
-
-/* One burst of the wire; *got: how many records that were. */
-static inline int poll_burst(struct nic_qp *qp, struct nic_wc *wc, int n,
-			     int *got)
-{
-	struct wire_shm_pkt pkt[NIC_BURST];
-	int m = wire_shm_poll(qp->shm, pkt, n < NIC_BURST ? n : NIC_BURST);
-	int k = 0;
-
-	*got = m;
-	if (!m)
-		return 0;
-	qp->epoch = (uint32_t)qp->shm_stats->lanes_opened;
-	for (int i = 0; i < m; i++) {
-		if (u_unlikely(pkt[i].word != NIC_PKT_SEND ||
-			       pkt[i].len > NIC_MTU)) {
-			k += poll_other(qp, &pkt[i], &wc[k]);
-			continue;
-		}
-		wc[k++] = (struct nic_wc){
-			.data = pkt[i].data,
-			.len = pkt[i].len,
-			.source = nic_lane_source(qp, pkt[i].lane),
-			.op = NIC_WC_RECV,
-		};
-	}
-	qp->stats.rx_packets += (uint64_t)m;
-	return k;
+	if (k == n)
+		return k;
+	if (qp->type == NIC_QP_UD)
+		return k + nic_ud_poll(qp, wc + k, n - k);
+	return k + poll_wire(qp, wc + k, n - k);
 }
 
 int nic_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
 {
-	int k = 0, bursts = BURSTS;
-	int got, fresh;
-
-	assert(!qp->lent);
+	assert(!qp->lent && n > 0);
 	if (u_unlikely(--qp->polls_left <= 0))
 		nic_tick(qp);
-	if (u_unlikely(qp->attention)) {
-		k = poll_attend(qp, wc, n);
-		if (k == n || qp->type == NIC_QP_UD)
-			return k;
-	}
-	do {
-		fresh = poll_burst(qp, wc + k, n - k, &got);
-		if (u_likely(fresh)) {
-			qp->lent = true;
-			return k + fresh;
-		}
-		if (got)
-			wire_shm_give_back(qp->shm);
-	} while (u_unlikely(got && --bursts));
-	return k;
+	if (u_unlikely(qp->attention))
+		return poll_attend(qp, wc, n);
+	return poll_wire(qp, wc, n);
 }
 
 void nic_give_back(struct nic_qp *qp)

@@ -176,7 +176,8 @@ struct nic_qp {
 	int polls_left; /* until a look at the clock */
 	bool lent; /* records are with the user */
 	bool pressure;
-	struct nic_stats stats; /* but for tx_packets: nic_qp_stats() */
+	struct wire_shm_pkt pkt[NIC_BURST]; /* of the last poll */
+	struct nic_stats stats; /* packets are counted by ahs and the wire */
 	uint64_t tx_closed; /* tx_packets of handles that were closed */
 
 	struct nic *nic; /* const after open, as type, self, sock */

@@ -96,7 +96,8 @@ static int qp_claim_range(struct nic_qp *qp, uint16_t min, uint16_t max)
 		rc = qp_claim(qp, (uint16_t)(min + (at + i) % n));
 	if (rc == -EADDRINUSE)
 		u_warn("all UDP ports from %u to %u are in use: widen the port "
-		       "range, one port is needed for each endpoint", min, max);
+		       "range, one port is needed for each endpoint",
+		       min, max);
 	return rc;
 }
 
@@ -225,12 +226,13 @@ int nic_qp_fd(const struct nic_qp *qp)
 	return qp->sock;
 }
 
-/* What was sent is counted where the send path has its hands anyway. */
+/* Packets are counted where the hot paths have their hands anyway. */
 const struct nic_stats *nic_qp_stats(struct nic_qp *qp)
 {
 	struct nic_path *p;
 	struct nic_ah *ah;
 
+	qp->stats.rx_packets = qp->shm_stats->records;
 	qp->stats.tx_packets = qp->tx_closed;
 	TAILQ_FOREACH(p, &qp->paths, link_all)
 		TAILQ_FOREACH(ah, &p->ahs, path_link)

@@ -240,8 +240,9 @@ static int rdma_at_once(struct nic_ah *ah, const struct nic_rdma *r)
 	if (u_unlikely(rc == -EAGAIN))
 		return rc;
 	if (u_unlikely(rc))
-		return rdma_failed(ah, r, rc == -EPIPE ? NIC_PEER_RESET :
-							 (enum nic_status)rc);
+		return rdma_failed(ah, r,
+				   rc == -EPIPE ? NIC_PEER_RESET :
+						  (enum nic_status)rc);
 	ah->qp->stats.rdma_direct++;
 	return 0;
 }

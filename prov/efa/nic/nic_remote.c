@@ -64,9 +64,9 @@ static int remote_put_data(struct nic_path *p, struct nic_reply *r,
 		r->ack = (struct nic_pkt_ack){ range->id, NIC_BAD_RKEY };
 		return 0;
 	}
-	rc = nic_path_copy_in(p, NIC_PKT_DATA, &h, sizeof(h),
-			      (const void *)(uintptr_t)(range->remote +
-							range->offset), n);
+	rc = nic_path_copy_in(
+		p, NIC_PKT_DATA, &h, sizeof(h),
+		(const void *)(uintptr_t)(range->remote + range->offset), n);
 	if (range->len)
 		nic_keys_release(keys);
 	rc = nic_path_copied(p, rc);

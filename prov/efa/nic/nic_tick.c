@@ -30,8 +30,7 @@ static bool path_has_ended(struct nic_path *p)
 {
 	struct nic_qp *qp = p->qp;
 
-	return qp->type == NIC_QP_UD ||
-	       ++p->ending_ticks >= NIC_GONE_TICKS ||
+	return qp->type == NIC_QP_UD || ++p->ending_ticks >= NIC_GONE_TICKS ||
 	       !lane_is_open(qp, &p->id);
 }
 

@@ -76,19 +76,17 @@ static int ud_deliver(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 
 int nic_ud_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
 {
-	struct wire_shm_pkt pkt[NIC_BURST];
 	int max = (int)u_min(nic_ud_posted(qp), NIC_BURST);
 	int m, k = 0;
 
 	max = n < max ? n : max;
-	m = max ? wire_shm_poll(qp->shm, pkt, max) : 0;
+	m = max ? wire_shm_poll(qp->shm, qp->pkt, max) : 0;
 	if (!m)
 		return 0;
 	qp->epoch = (uint32_t)qp->shm_stats->lanes_opened;
 	for (int i = 0; i < m; i++)
-		k += ud_deliver(qp, &pkt[i], &wc[k]);
+		k += ud_deliver(qp, &qp->pkt[i], &wc[k]);
 	wire_shm_give_back(qp->shm);
-	qp->stats.rx_packets += (uint64_t)m;
 	return k;
 }
 

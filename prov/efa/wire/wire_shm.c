@@ -46,6 +46,8 @@ static void config_take(struct wire_shm *w, const struct wire_shm_config *c)
 	w->lanes = c->lanes ? c->lanes : LANES_DEFAULT;
 	w->lane_bytes = c->lane_bytes ? c->lane_bytes : LANE_BYTES_DEFAULT;
 	w->lines = w->lane_bytes / U_LINE;
+	w->mask = w->lines - 1;
+	w->quarter = w->lines / 4;
 	w->shift = (uint32_t)__builtin_ctz(w->lines);
 	w->no_cma = c->no_cma;
 }
@@ -180,8 +182,7 @@ static bool has_work(const struct wire_shm *w)
 {
 	uint32_t i;
 
-	if (atomic_load_explicit(&w->seg->bell, memory_order_relaxed) !=
-	    w->bell)
+	if (wire_shm_bell_rang(w))
 		return true;
 	for (i = 0; i < w->nhot; i++)
 		if (wire_shm_lane_ready(w->hot[i]))

@@ -96,8 +96,10 @@ int wire_shm_clean(const char *dir);
 const struct wire_shm_stats *wire_shm_stats(const struct wire_shm *w);
 
 /*
- * Lends up to `max` records, oldest first within a lane, lanes in turn. The
- * loans of the poll before must have been given back. Returns their number.
+ * Lends up to `max` records, oldest first within a lane, lanes in turn;
+ * fewer than there are where that is faster. The loans of the poll before must
+ * have been given back. Returns their number. Whoever spins on it should
+ * u_relax() after a poll that found nothing.
  */
 int wire_shm_poll(struct wire_shm *w, struct wire_shm_pkt *pkts, int max);
 
@@ -132,7 +134,8 @@ void wire_shm_tick(struct wire_shm *w);
  * Opens a lane to `peer` for the sender that owns `w`. Errors: -ENOENT no
  * such segment, -ESTALE one of another incarnation (connid) or of a dead
  * owner, -EPROTO its content is not ours or of another version, -ENOSPC no
- * free lane or the directory is full.
+ * free lane or the directory is full, -EACCES the file is somebody else's;
+ * others of open(2) and mmap(2).
  */
 int wire_shm_link_open(struct wire_shm *w, const struct wire_shm_id *peer,
 		       struct wire_shm_link **out);
@@ -191,8 +194,9 @@ int wire_shm_write(struct wire_shm_link *l, const void *local, uint64_t remote,
  * Named files with an owner, for other things that must be shared and cleaned
  * like segments (the NIC's key table). name: without directory, at most 100
  * bytes; it gets the prefix "efa-<uid>-". The owner holds a lock for life. A
- * child that was forked and did not exec keeps that lock, so the owner seems
- * to live until the child has ended too; closing in the child unlinks nothing.
+ * child that was forked and did not exec keeps that lock, so an owner that
+ * dies without closing seems to live until the child has ended too; closing in
+ * the child unlinks nothing.
  */
 struct wire_shm_file {
 	void *base; /* NULL: not mapped */

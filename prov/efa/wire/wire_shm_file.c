@@ -155,11 +155,13 @@ static int path_make(const char *dir, const char *name, char *path, size_t size)
 
 static int map(struct wire_shm_file *f, size_t size, int prot)
 {
-	void *base =
-		mmap(NULL, size, prot, MAP_SHARED | MAP_NORESERVE, f->fd, 0);
+	void *base;
 
+	base = mmap(NULL, size, prot, MAP_SHARED | MAP_NORESERVE, f->fd, 0);
 	if (base == MAP_FAILED)
 		return -errno;
+	/* A core dump would read the holes, and so fill them. */
+	madvise(base, size, MADV_DONTDUMP);
 	f->base = base;
 	f->size = size;
 	return 0;
@@ -397,13 +399,15 @@ int wire_shm_file_reserve(struct wire_shm_file *f, size_t offset, size_t len)
 	return warn_dir(dir, "reserve memory", len, rc);
 }
 
-/* A child that was forked shares the description but does not own the name. */
-static bool owns_name(const struct wire_shm_file *f)
+/* The name and the lock, of the process that made the file. */
+static void give_up(struct wire_shm_file *f)
 {
 	struct stat st;
 
-	return f->path[0] && f->maker == getpid() && fstat(f->fd, &st) == 0 &&
-	       leads_to(f->path, &st);
+	if (fstat(f->fd, &st) == 0 && leads_to(f->path, &st))
+		unlink(f->path);
+	/* A forked child may hold the description for long. */
+	wire_shm_unlock(f->fd, WIRE_SHM_LOCK_OWNER);
 }
 
 void wire_shm_file_close(struct wire_shm_file *f)
@@ -411,8 +415,9 @@ void wire_shm_file_close(struct wire_shm_file *f)
 	if (f->base)
 		munmap(f->base, f->size);
 	if (f->fd >= 0) {
-		if (owns_name(f))
-			unlink(f->path);
+		/* In a forked child they are the parent's. */
+		if (f->path[0] && f->maker == getpid())
+			give_up(f);
 		close(f->fd);
 	}
 	*f = (struct wire_shm_file){ .fd = -1 };

@@ -83,14 +83,13 @@ static void cut(struct wire_shm *w, struct wire_shm_lane *lane,
 bool wire_shm_lane_odd(struct wire_shm *w, struct wire_shm_lane *lane,
 		       uint64_t word)
 {
-	uint32_t at = (uint32_t)(lane->pos & (w->lines - 1));
+	uint32_t at = (uint32_t)lane->pos & w->mask;
 	uint32_t len = (uint32_t)(word >> 16) & 0xffff;
 
 	/* Skips do not follow each other: the loop above us ends. */
 	if (len == WIRE_SHM_SKIP && w->lines - at < WIRE_SHM_LINES_MAX) {
 		lane->pos += w->lines - at;
-		lane->next = lane->ring;
-		lane->lap = wire_shm_lap(lane->pos, w->shift);
+		wire_shm_lane_wrap(w, lane);
 		return true;
 	}
 	cut(w, lane, "a record that cannot be");

@@ -134,6 +134,7 @@ static int map_lane(struct wire_shm_link *l)
 static void lane_init(struct wire_shm_link *l)
 {
 	l->lines = l->about.lane_bytes / U_LINE;
+	l->mask = l->lines - 1;
 	l->shift = (uint32_t)__builtin_ctz(l->lines);
 	l->tail = wire_shm_start(l->lane);
 	l->limit = l->tail + l->lines - 1;
@@ -243,8 +244,11 @@ void wire_shm_link_close(struct wire_shm_link *l)
 {
 	l->w->links--;
 	/* In a forked child it is the parent's to say. */
-	if (l->maker == getpid())
+	if (l->maker == getpid()) {
 		tell(l, WIRE_SHM_CLOSING);
+		/* A forked child may hold the description for long. */
+		wire_shm_unlock(l->fd, WIRE_SHM_LOCK_LANE(l->lane));
+	}
 	link_free(l);
 }
 

@@ -8,67 +8,76 @@
 
 #include "wire/wire_shm_priv.h"
 
-/* The record behind the control word at lane->next goes out on loan. */
-static inline void lend(struct wire_shm_lane *lane, uint64_t word, uint32_t len,
-			struct wire_shm_pkt *pkt)
-{
-	pkt->data = lane->next + 8;
-	pkt->len = len;
-	pkt->word = (uint32_t)(word >> 32);
-	pkt->lane = lane->number;
-}
+/* Lines of a record that ends a burst: see drain(). */
+#define LONG_LINES 4
 
-static inline void advance(const struct wire_shm *w, struct wire_shm_lane *lane,
-			   uint32_t lines)
-{
-	uint64_t pos = lane->pos + lines;
-
-	lane->pos = pos;
-	lane->next = lane->ring + (pos & (w->lines - 1)) * U_LINE;
-	lane->lap = wire_shm_lap(pos, w->shift);
-}
-
-/* All records of one lane, up to max. The first is known to be there. */
 static int drain(struct wire_shm *w, struct wire_shm_lane *lane,
-		 struct wire_shm_pkt *pkts, int max)
+		 struct wire_shm_pkt *pkts, int max);
+
+/* The word at the lane's position has its lap, but is no record's. */
+static U_COLD int odd(struct wire_shm *w, struct wire_shm_lane *lane,
+		      uint64_t word, struct wire_shm_pkt *pkts, int max)
 {
-	uint32_t len, lines, room;
-	uint64_t word;
+	/* Skips do not follow each other: this ends. */
+	if (wire_shm_lane_odd(w, lane, word) && wire_shm_lane_ready(lane))
+		return drain(w, lane, pkts, max);
+	return 0;
+}
+
+/*
+ * Lends the records of one lane, up to max >= 1. A long one ends the burst:
+ * to look behind it costs a cache miss that its reader would wait for, and
+ * saves little.
+ */
+static __attribute__((noinline)) int drain(struct wire_shm *w,
+					   struct wire_shm_lane *lane,
+					   struct wire_shm_pkt *pkts, int max)
+{
+	const char *line = lane->next;
+	uint64_t word, pos = lane->pos;
+	uint32_t len, lines, at;
 	int n = 0;
 
-	while (n < max) {
+	do {
 		/* RECORD, and I2: a copy is judged. */
-		word = atomic_load_explicit(wire_shm_word(lane->next),
+		word = atomic_load_explicit(wire_shm_word(line),
 					    memory_order_acquire);
 		if ((uint16_t)word != lane->lap)
 			break;
-		len = (uint32_t)(word >> 16) & 0xffff;
+		len = (uint16_t)(word >> 16);
 		lines = wire_shm_lines(len);
-		room = w->lines - (uint32_t)(lane->pos & (w->lines - 1));
-		if (u_unlikely(len > WIRE_SHM_MAX || lines > room)) {
-			if (!wire_shm_lane_odd(w, lane, word))
-				break;
-			continue;
+		at = (uint32_t)pos & w->mask;
+		if (u_unlikely(len > WIRE_SHM_MAX || lines > w->lines - at))
+			break;
+		pkts[n].data = line + 8;
+		pkts[n].len = len;
+		pkts[n].word = (uint32_t)(word >> 32);
+		pkts[n].lane = lane->number;
+		n++;
+		pos += lines;
+		line += lines * U_LINE;
+		if (u_unlikely(at + lines == w->lines)) {
+			line = lane->ring;
+			lane->lap = wire_shm_lap(pos, w->shift);
 		}
-		lend(lane, word, len, &pkts[n++]);
-		advance(w, lane, lines);
-	}
+	} while (n < max && lines <= LONG_LINES);
+	lane->pos = pos;
+	lane->next = line;
+	if (u_unlikely(!n))
+		return odd(w, lane, word, pkts, max);
+	w->stats.records += (uint64_t)n;
+	w->lent[w->nlent++] = lane;
 	return n;
 }
 
-int wire_shm_poll(struct wire_shm *w, struct wire_shm_pkt *pkts, int max)
+/* All hot lanes in turn, the one after the last lender first. */
+static __attribute__((noinline)) int
+poll_many(struct wire_shm *w, struct wire_shm_pkt *pkts, int max)
 {
 	struct wire_shm_lane *lane;
 	uint32_t left;
-	int n = 0, got;
+	int n = 0;
 
-	assert(w->nlent == 0);
-	if (u_unlikely(w->chores))
-		wire_shm_lane_chores(w);
-	/* BELL is acquired where it is answered. */
-	if (u_unlikely(atomic_load_explicit(&w->seg->bell,
-					    memory_order_relaxed) != w->bell))
-		wire_shm_lane_answer(w);
 	for (left = w->nhot; left && n < max; left--) {
 		/* A lane that was cut has left the list. */
 		if (w->turn >= w->nhot) {
@@ -77,15 +86,35 @@ int wire_shm_poll(struct wire_shm *w, struct wire_shm_pkt *pkts, int max)
 				break;
 		}
 		lane = w->hot[w->turn++];
-		if (!wire_shm_lane_ready(lane))
-			continue;
-		got = drain(w, lane, pkts + n, max - n);
-		if (got)
-			w->lent[w->nlent++] = lane;
-		n += got;
+		if (u_unlikely(wire_shm_lane_ready(lane)))
+			n += drain(w, lane, pkts + n, max - n);
 	}
-	w->stats.records += (uint64_t)n;
 	return n;
+}
+
+static U_COLD int tend_and_poll(struct wire_shm *w, struct wire_shm_pkt *pkts,
+				int max)
+{
+	if (w->chores)
+		wire_shm_lane_chores(w);
+	if (wire_shm_bell_rang(w))
+		wire_shm_lane_answer(w);
+	return poll_many(w, pkts, max);
+}
+
+int wire_shm_poll(struct wire_shm *w, struct wire_shm_pkt *pkts, int max)
+{
+	struct wire_shm_lane *lane;
+
+	assert(w->nlent == 0);
+	if (u_unlikely(w->chores || wire_shm_bell_rang(w)))
+		return tend_and_poll(w, pkts, max);
+	if (w->nhot != 1)
+		return poll_many(w, pkts, max);
+	lane = w->hot[0];
+	if (!wire_shm_lane_ready(lane) || max <= 0)
+		return 0;
+	return drain(w, lane, pkts, max);
 }
 
 void wire_shm_give_back(struct wire_shm *w)
@@ -94,7 +123,7 @@ void wire_shm_give_back(struct wire_shm *w)
 
 	while (w->nlent) {
 		lane = w->lent[--w->nlent];
-		if (lane->pos - lane->told < w->lines / 4)
+		if (lane->pos - lane->told < w->quarter)
 			continue;
 		/* HEAD: our reads of the lines are done. */
 		atomic_store_explicit(&wire_shm_lane_ctl(w, lane->number)->head,

@@ -47,7 +47,8 @@ struct wire_shm {
 
 	/* what a poll that finds something needs too */
 	uint32_t lines; /* of a ring */
-	uint32_t shift; /* log2 of it */
+	uint32_t mask; /* lines - 1 */
+	uint32_t quarter; /* of lines */
 	uint32_t nlent;
 	struct wire_shm_lane **lent; /* [nlent]: lanes of the loans */
 	struct wire_shm_stats stats;
@@ -66,6 +67,7 @@ struct wire_shm {
 	struct wire_shm_id id;
 	uint32_t lanes;
 	uint32_t lane_bytes;
+	uint32_t shift; /* log2 of lines */
 	bool no_cma;
 	bool expedited; /* membarrier works */
 	char *dir;
@@ -79,6 +81,7 @@ struct wire_shm_link {
 	const struct wire_shm_state *state; /* of the peer */
 	struct wire_shm_ctl *ctl;
 	uint32_t lines;
+	uint32_t mask; /* lines - 1 */
 	uint32_t shift; /* log2 of lines */
 	bool fence; /* after a record: a full fence, not program order only */
 	bool broken; /* peer closed, died, cut us or writes nonsense */
@@ -166,6 +169,14 @@ int wire_shm_link_break(struct wire_shm_link *l);
 /* What lets others find out that they are us, or may read us. */
 void wire_shm_copy_publish(struct wire_shm_about *about);
 
+/* The lane's position has come to the end of the ring: on at line 0. */
+static inline void wire_shm_lane_wrap(const struct wire_shm *w,
+				      struct wire_shm_lane *lane)
+{
+	lane->next = lane->ring;
+	lane->lap = wire_shm_lap(lane->pos, w->shift);
+}
+
 /* Is there a record at the lane's position? */
 static inline bool wire_shm_lane_ready(const struct wire_shm_lane *lane)
 {
@@ -173,6 +184,13 @@ static inline bool wire_shm_lane_ready(const struct wire_shm_lane *lane)
 	return (uint16_t)atomic_load_explicit(wire_shm_word(lane->next),
 					      memory_order_relaxed) ==
 	       lane->lap;
+}
+
+/* Has a sender rung since the last answer, which then acquires BELL? */
+static inline bool wire_shm_bell_rang(const struct wire_shm *w)
+{
+	return atomic_load_explicit(&w->seg->bell, memory_order_relaxed) !=
+	       w->bell;
 }
 
 static inline struct wire_shm_ctl *wire_shm_lane_ctl(const struct wire_shm *w,

@@ -14,23 +14,23 @@
 #include <errno.h>
 #include <string.h>
 
-/*
- * A few bytes, in pieces no longer than those that the caller has just
- * written: a load that spans several stores of the recent past waits for all
- * of them, and memcpy's long ones would.
- */
-static inline char *put_small(char *to, const char *from, size_t n)
+#define WORD(k) copy8(to + 8 * (k), from + 8 * (k))
+
+static inline void copy8(char *to, const char *from)
 {
-	uint64_t v8;
+	uint64_t v;
+
+	memcpy(&v, from, 8);
+	memcpy(to, &v, 8);
+	/* Or the compiler joins neighbours. */
+	__asm__ volatile("");
+}
+
+static inline void put_rest(char *to, const char *from, size_t n)
+{
 	uint32_t v4;
 	uint16_t v2;
 
-	for (; n >= 8; n -= 8, to += 8, from += 8) {
-		memcpy(&v8, from, 8);
-		memcpy(to, &v8, 8);
-		/* Or the compiler makes it one call of memcpy. */
-		__asm__ volatile("");
-	}
 	if (n & 4) {
 		memcpy(&v4, from, 4);
 		memcpy(to, &v4, 4);
@@ -44,12 +44,50 @@ static inline char *put_small(char *to, const char *from, size_t n)
 		from += 2;
 	}
 	if (n & 1)
-		*to++ = *from;
-	return to;
+		*to = *from;
 }
 
-static inline void gather_small(char *to, const struct iovec *iov, int iovcnt,
-				size_t len)
+/*
+ * Up to 63 bytes, in pieces no longer than those that the caller has just
+ * written: a load that spans several stores of the recent past waits for all
+ * of them, and memcpy's long ones would.
+ */
+static inline char *put_small(char *to, const char *from, size_t n)
+{
+	size_t words = n & ~(size_t)7;
+
+	switch (n / 8) {
+	case 7:
+		WORD(6);
+		/* fall through */
+	case 6:
+		WORD(5);
+		/* fall through */
+	case 5:
+		WORD(4);
+		/* fall through */
+	case 4:
+		WORD(3);
+		/* fall through */
+	case 3:
+		WORD(2);
+		/* fall through */
+	case 2:
+		WORD(1);
+		/* fall through */
+	case 1:
+		WORD(0);
+		/* fall through */
+	default:
+		break;
+	}
+	if (n != words)
+		put_rest(to + words, from + words, n - words);
+	return to + n;
+}
+
+static __attribute__((noinline)) void
+gather_small_many(char *to, const struct iovec *iov, int iovcnt, size_t len)
 {
 	size_t n;
 	int i;
@@ -62,20 +100,55 @@ static inline void gather_small(char *to, const struct iovec *iov, int iovcnt,
 	assert(len == 0);
 }
 
-static void gather(char *to, const struct iovec *iov, int iovcnt, size_t len)
+/* The first len bytes of the vector. */
+static inline void gather_small(char *to, const struct iovec *iov, int iovcnt,
+				size_t len)
+{
+	if (u_likely(iovcnt == 1 && iov->iov_len >= len))
+		put_small(to, iov->iov_base, len);
+	else
+		gather_small_many(to, iov, iovcnt, len);
+}
+
+/* Bytes of the vector from `skip` on. */
+static void gather(char *to, const struct iovec *iov, int iovcnt, size_t skip,
+		   size_t len)
 {
 	size_t n;
 	int i;
 
 	for (i = 0; len && i < iovcnt; i++) {
-		n = u_min(iov[i].iov_len, len);
-		if (!n)
+		if (skip >= iov[i].iov_len) {
+			skip -= iov[i].iov_len;
 			continue;
-		memcpy(to, iov[i].iov_base, n);
+		}
+		n = u_min(iov[i].iov_len - skip, len);
+		memcpy(to, (const char *)iov[i].iov_base + skip, n);
 		to += n;
 		len -= n;
+		skip = 0;
 	}
 	assert(len == 0);
+}
+
+/*
+ * A record of several lines, but for its control word. The receiver looks at
+ * the first line all the time, so that is written last: taken back from the
+ * receiver once, not once at the start and again for the control word.
+ */
+static void put_long(char *line, const void *hdr, size_t hdr_len,
+		     const struct iovec *iov, int iovcnt, size_t len)
+{
+	size_t first; /* bytes of the vector in the first line */
+
+	if (u_unlikely(hdr_len > WIRE_SHM_LINE_PAYLOAD)) {
+		memcpy(line + 8, hdr, hdr_len);
+		gather(line + 8 + hdr_len, iov, iovcnt, 0, len);
+		return;
+	}
+	first = WIRE_SHM_LINE_PAYLOAD - hdr_len;
+	gather(line + U_LINE, iov, iovcnt, first, len - first);
+	gather_small(put_small(line + 8, hdr, hdr_len), iov, iovcnt, first);
 }
 
 /* The cached credit does not do for `need` lines: 0 it does now, or -errno. */
@@ -138,7 +211,7 @@ static inline void publish(char *line, uint32_t word, uint32_t len,
 
 static inline char *line_at(const struct wire_shm_link *l, uint64_t pos)
 {
-	return l->ring + (pos & (l->lines - 1)) * U_LINE;
+	return l->ring + (pos & l->mask) * U_LINE;
 }
 
 /* I1: the receiver looks at `pos` once what is before it is published. */
@@ -166,7 +239,7 @@ static inline int published(struct wire_shm_link *l, uint64_t tail)
 /* Lines that a record of n takes at the tail: more when it has to skip. */
 static inline uint32_t lines_taken(const struct wire_shm_link *l, uint32_t n)
 {
-	uint32_t room = l->lines - (uint32_t)(l->tail & (l->lines - 1));
+	uint32_t room = l->lines - ((uint32_t)l->tail & l->mask);
 
 	return n <= room ? n : room + n;
 }
@@ -187,7 +260,7 @@ send_long(struct wire_shm_link *l, uint32_t word, const void *hdr,
 		if (rc)
 			return rc;
 	}
-	gather(put_small(line + 8, hdr, hdr_len), iov, iovcnt, len);
+	put_long(line, hdr, hdr_len, iov, iovcnt, len);
 	/* Lines from here to the end hold no control word of this lap. */
 	l->dirty = end + l->lines;
 	clean_ahead(l, end);

@@ -2,11 +2,12 @@
 /*
  * nic_bench.c - what the software NIC costs between two processes
  *
- * nic_bench [-i iterations] [-s bytes] [-n] [-1]
+ * nic_bench [-i iterations a round] [-s bytes] [-n] [-1]
  *   -n  no cross-memory attach      -1  both processes on one core
  *
  * Prints the one-way time of a ping-pong, the rate of a one-way stream, the
- * cost of an empty poll, and RDMA read and write: time of one and bandwidth.
+ * cost of an empty poll and of a packet to oneself (what the instructions
+ * cost, without a cache line that travels), and RDMA read and write.
  */
 #include <errno.h>
 #include <sched.h>
@@ -22,6 +23,7 @@
 #include "util/u_time.h"
 
 #define BATCH 16
+#define ROUNDS 50
 
 /* What the two tell each other before they start. */
 struct hello {
@@ -42,7 +44,7 @@ struct end {
 	uint64_t done; /* completions of our own work */
 };
 
-static long iterations = 1000000;
+static long iterations = 20000; /* a round */
 static size_t bytes = 8;
 static bool no_cma, one_core;
 
@@ -140,35 +142,48 @@ static void wait_for(struct end *e, uint64_t got)
 		poll_once(e);
 }
 
-static double ping_pong(struct end *e, bool first)
+static double ping(struct end *e)
 {
 	char buf[NIC_MTU] = { 0 };
 	uint64_t base = e->got, t = u_now();
 
-	for (long i = 0; i < iterations; i++) {
-		if (first)
-			send_one(e, buf);
-		wait_for(e, base + (uint64_t)i + 1);
-		if (!first)
-			send_one(e, buf);
+	for (long i = 1; i <= iterations; i++) {
+		send_one(e, buf);
+		wait_for(e, base + (uint64_t)i);
 	}
 	return (double)(u_now() - t) / 2 / (double)iterations;
 }
 
-static double stream(struct end *e, bool first)
+static double pong(struct end *e)
+{
+	char buf[NIC_MTU] = { 0 };
+	uint64_t base = e->got;
+
+	for (long i = 1; i <= iterations; i++) {
+		wait_for(e, base + (uint64_t)i);
+		send_one(e, buf);
+	}
+	return 0;
+}
+
+static double stream(struct end *e)
 {
 	char buf[NIC_MTU] = { 0 };
 	uint64_t base = e->got, t = u_now();
 
-	if (first) {
-		for (long i = 0; i < iterations; i++)
-			send_one(e, buf);
-		wait_for(e, base + 1);
-	} else {
-		wait_for(e, base + (uint64_t)iterations);
+	for (long i = 0; i < iterations; i++)
 		send_one(e, buf);
-	}
+	wait_for(e, base + 1);
 	return (double)(u_now() - t) / (double)iterations;
+}
+
+static double drain(struct end *e)
+{
+	char buf[NIC_MTU] = { 0 };
+
+	wait_for(e, e->got + (uint64_t)iterations);
+	send_one(e, buf);
+	return 0;
 }
 
 static double empty_polls(struct end *e)
@@ -178,6 +193,30 @@ static double empty_polls(struct end *e)
 	for (long i = 0; i < iterations; i++)
 		poll_once(e);
 	return (double)(u_now() - t) / (double)iterations;
+}
+
+/* A packet through our own segment: what the instructions cost. */
+static double self(struct end *e)
+{
+	struct nic_ah *peer = e->ah;
+	char buf[NIC_MTU] = { 0 };
+	struct nic_addr addr;
+	uint64_t t;
+
+	nic_qp_addr(e->qp, &addr);
+	if (nic_ah_open(e->qp, &addr, 0, &e->ah))
+		die("nic_ah_open", -EINVAL);
+	t = u_now();
+	for (long i = 0; i < iterations; i++) {
+		uint64_t base = e->got;
+
+		send_one(e, buf);
+		wait_for(e, base + 1);
+	}
+	t = u_now() - t;
+	nic_ah_close(e->ah);
+	e->ah = peer;
+	return (double)t / (double)iterations;
 }
 
 static double rdma(struct end *e, enum nic_rdma_type type, size_t len, long n)
@@ -211,34 +250,41 @@ static void rdma_all(struct end *e)
 		double w = rdma(e, NIC_WRITE, len, n);
 
 		printf("rdma %9zu B  read %10.0f ns %6.2f GB/s  write %10.0f "
-		       "ns %6.2f GB/s\n", len, r, (double)len / r, w,
-		       (double)len / w);
+		       "ns %6.2f GB/s\n",
+		       len, r, (double)len / r, w, (double)len / w);
 	}
+}
+
+/* The least of many rounds: what others do on the machine only adds. */
+static double best(struct end *e, double (*measure)(struct end *e))
+{
+	double least = measure(e);
+
+	for (int i = 1; i < ROUNDS; i++) {
+		double t = measure(e);
+
+		least = t < least ? t : least;
+	}
+	return least;
 }
 
 static void first_end(struct end *e)
 {
 	char buf[8] = { 0 };
 
-	ping_pong(e, true);
-	printf("%zu B one-way %.1f ns\n", bytes, ping_pong(e, true));
-	stream(e, true);
-	printf("%zu B stream %.1f ns each\n", bytes, stream(e, true));
-	printf("empty poll %.1f ns\n", empty_polls(e));
+	printf("%zu B one-way %.1f ns\n", bytes, best(e, ping));
+	printf("%zu B stream %.1f ns each\n", bytes, best(e, stream));
+	printf("empty poll %.1f ns\n", best(e, empty_polls));
+	printf("to self, send and poll %.1f ns\n", best(e, self));
 	rdma_all(e);
 	send_one(e, buf);
 }
 
 static void second_end(struct end *e)
 {
-	uint64_t base;
-
-	ping_pong(e, false);
-	ping_pong(e, false);
-	stream(e, false);
-	stream(e, false);
-	base = e->got;
-	wait_for(e, base + 1);
+	best(e, pong);
+	best(e, drain);
+	wait_for(e, e->got + 1);
 }
 
 int main(int argc, char **argv)

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +19,19 @@
 #include "util/u_log.h"
 
 static bool in_child;
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static char log_text[8192];
 static unsigned int log_warnings;
 
 static void log_line(enum u_log_level level, const char *line)
 {
-	size_t at = strlen(log_text);
+	size_t at;
 
+	pthread_mutex_lock(&log_lock);
+	at = strlen(log_text);
 	snprintf(log_text + at, sizeof(log_text) - at, "%s\n", line);
 	log_warnings += level == U_LOG_WARN;
+	pthread_mutex_unlock(&log_lock);
 }
 
 unsigned int nt_warnings(void)
@@ -127,6 +132,7 @@ void nt_open(struct nt *t, struct nt_end *e, enum nic_qp_type type)
 	int n = nic_list("lo", &list);
 
 	NT_CHECK(n == 1);
+	memset(e, 0, sizeof(*e));
 	NT_CHECK(nic_open(&list[0], &t->config, &e->nic) == 0);
 	free(list);
 	if (t->hide_keys)
@@ -170,6 +176,17 @@ struct nic_wc *nt_wait(struct nt_end *e, struct nt_end *other)
 	return e->wc;
 }
 
+uint8_t nt_send_status(struct nt_end *e, struct nic_ah *ah, uint64_t id)
+{
+	struct nic_wc *wc;
+
+	NT_CHECK(nic_send(ah, id, 0, 0, "x", 1, NULL, 0, 0) == 1);
+	wc = nt_wait(e, NULL);
+	NT_CHECK(wc->op == NIC_WC_SEND);
+	NT_CHECK(wc->id == id);
+	return wc->status;
+}
+
 void nt_idle(struct nt_end *e)
 {
 	NT_CHECK(nic_poll(e->qp, e->wc, 1) == 0);
@@ -185,8 +202,7 @@ uint8_t nt_rdma(struct nt_end *e, struct nt_end *peer, struct nic_ah *ah,
 		return NIC_OK;
 	NT_CHECK(rc == 1);
 	wc = nt_wait(e, peer);
-	NT_CHECK(wc->op == (op->type == NIC_READ ? NIC_WC_READ :
-						 NIC_WC_WRITE));
+	NT_CHECK(wc->op == (op->type == NIC_READ ? NIC_WC_READ : NIC_WC_WRITE));
 	NT_CHECK(wc->id == op->id);
 	return wc->status;
 }
@@ -262,8 +278,7 @@ int nt_join(struct nt_child *c)
 	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	close(c->sock);
-	return WIFEXITED(status) ? WEXITSTATUS(status) :
-				   128 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 void nt_kill(struct nt_child *c)

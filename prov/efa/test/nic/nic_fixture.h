@@ -73,6 +73,9 @@ void nt_send(struct nic_ah *ah, const void *p, size_t len);
  */
 struct nic_wc *nt_wait(struct nt_end *e, struct nt_end *other);
 
+/* Sends a byte that must end with a completion; its status. */
+uint8_t nt_send_status(struct nt_end *e, struct nic_ah *ah, uint64_t id);
+
 /* One poll that must find nothing. */
 void nt_idle(struct nt_end *e);
 

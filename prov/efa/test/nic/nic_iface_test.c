@@ -37,7 +37,8 @@ static void nic_route_parse__v4_default(void **state)
 	unsigned int metric = 1;
 
 	(void)state;
-	assert_true(nic_route_parse(false,
+	assert_true(nic_route_parse(
+		false,
 		"eth0\t00000000\t010200C0\t0003\t0\t0\t7\t00000000\t0\t0\t0",
 		name, sizeof(name), &metric));
 	assert_string_equal(name, "eth0");
@@ -60,8 +61,8 @@ static void nic_route_parse__v4_others(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++)
-		assert_false(nic_route_parse(false, line[i], name,
-					     sizeof(name), &metric));
+		assert_false(nic_route_parse(false, line[i], name, sizeof(name),
+					     &metric));
 	assert_string_equal(name, "kept");
 }
 
@@ -73,17 +74,20 @@ static void nic_route_parse__v6(void **state)
 	unsigned int metric;
 
 	(void)state;
-	assert_true(nic_route_parse(true,
+	assert_true(nic_route_parse(
+		true,
 		ZERO " 00 " ZERO " 00 fd000000000000000000000000000001 "
-		"00000400 00000001 00000000 00000003 eth1",
+		     "00000400 00000001 00000000 00000003 eth1",
 		name, sizeof(name), &metric));
 	assert_string_equal(name, "eth1");
 	assert_int_equal(metric, 0x400);
 	assert_false(nic_route_parse(true,
-		ZERO " 00 " ZERO " 00 " ZERO
-		" ffffffff 00000001 00000000 00200200 lo",
-		name, sizeof(name), &metric));
-	assert_false(nic_route_parse(true,
+				     ZERO
+				     " 00 " ZERO " 00 " ZERO
+				     " ffffffff 00000001 00000000 00200200 lo",
+				     name, sizeof(name), &metric));
+	assert_false(nic_route_parse(
+		true,
 		"fe800000000000000000000000000000 40 " ZERO " 00 " ZERO
 		" 00000100 00000001 00000000 00000001 eth1",
 		name, sizeof(name), &metric));
@@ -114,8 +118,9 @@ static void nic_gid_sockaddr__round_trip(void **state)
 
 static void nic_list__loopback_by_both_names(void **state)
 {
-	static const uint8_t gid[16] = { [10] = 0xff, [11] = 0xff, 127,
-					 [15] = 1 };
+	static const uint8_t gid[16] = {
+		[10] = 0xff, [11] = 0xff, 127, [15] = 1
+	};
 	struct nic_info *list;
 
 	(void)state;

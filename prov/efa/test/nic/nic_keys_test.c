@@ -37,8 +37,8 @@ static bool allowed(struct keys_view *v, uint32_t key, uint32_t access,
 
 	if (own)
 		nic_keys_release(&v->keys);
-	assert_int_equal(own, nic_mirror_covers(v->mirror, key, access, addr,
-						len));
+	assert_int_equal(own,
+			 nic_mirror_covers(v->mirror, key, access, addr, len));
 	return own;
 }
 
@@ -91,8 +91,8 @@ static void nic_keys_reg__wrapping_range(void **state)
 	assert_int_equal(nic_keys_reg(&v.keys, (void *)16, SIZE_MAX, RW, &key),
 			 -EINVAL);
 	assert_int_equal(key, 7);
-	assert_int_equal(nic_keys_reg(&v.keys, (void *)16, SIZE_MAX - 16, RW,
-				      &key), 0);
+	assert_int_equal(
+		nic_keys_reg(&v.keys, (void *)16, SIZE_MAX - 16, RW, &key), 0);
 	assert_true(allowed(&v, key, RW, 16, SIZE_MAX - 16));
 	assert_false(allowed(&v, key, RW, 15, SIZE_MAX - 16));
 	assert_false(allowed(&v, key, RW, 17, SIZE_MAX - 16));

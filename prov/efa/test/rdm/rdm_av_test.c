@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "util/u_hash.h"
+
 static struct rdm_av *av;
 
 static int setup(void **state)
@@ -71,9 +73,15 @@ static void assert_is(uint64_t index, uint32_t n)
 
 static void rdm_av_insert__indexes_from_zero(void **state)
 {
+	struct dev_addr addr;
+
 	(void)state;
-	for (uint32_t i = 0; i < 5000; i++)
+	for (uint32_t i = 0; i < 5000; i++) {
 		assert_true(insert(i) == i);
+		/* Behind the last one, also where a chunk ends. */
+		assert_int_equal(rdm_av_lookup(av, i + 1, &addr), -EINVAL);
+		assert_int_equal(rdm_av_remove(av, i + 1), -EINVAL);
+	}
 	for (uint32_t i = 0; i < 5000; i++) {
 		assert_is(i, i);
 		assert_true(find(i) == i);
@@ -188,6 +196,39 @@ static void rdm_av_insert__oldest_removed_index_first(void **state)
 	assert_is(199, 1000);
 	assert_true(find(199) == RDM_ADDR_NONE);
 	assert_is(0, 0);
+	/* 98 rest; they become 64, then come indexes never used. */
+	for (uint32_t i = 2; i < 36; i++)
+		assert_true(insert(1000 + i) == 199 - i);
+	assert_true(insert(2000) == 200);
+	assert_true(insert(2001) == 201);
+}
+
+/* Which address has which index, in random order, over growing buckets. */
+static void rdm_av__same_as_an_array(void **state)
+{
+	static uint64_t index[3000]; /* of an address; RDM_ADDR_NONE */
+	uint32_t used = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3000; i++)
+		index[i] = RDM_ADDR_NONE;
+	for (uint64_t round = 0; round < 30000; round++) {
+		uint32_t i = (uint32_t)(u_mix64(round) % 3000);
+
+		assert_true(find(i) == index[i]);
+		if (index[i] == RDM_ADDR_NONE) {
+			index[i] = insert(i);
+			used++;
+		} else {
+			assert_is(index[i], i);
+			assert_int_equal(rdm_av_remove(av, index[i]), 1);
+			index[i] = RDM_ADDR_NONE;
+			used--;
+		}
+	}
+	assert_true(used > 1000);
+	for (uint32_t i = 0; i < 3000; i++)
+		assert_true(find(i) == index[i]);
 }
 
 /* An index used for ever new addresses takes no more memory. */
@@ -247,7 +288,7 @@ static void rdm_av_new__count_is_a_hint(void **state)
 {
 	(void)state;
 	rdm_av_free(av);
-	av = rdm_av_new(10);
+	av = rdm_av_new(1000);
 	assert_non_null(av);
 	for (uint32_t i = 0; i < 10000; i++)
 		assert_true(insert(i) == i);
@@ -329,6 +370,7 @@ int main(void)
 		test(rdm_av_generation__changes_with_what_is_inserted),
 		test(rdm_av_insert__removed_index_rests),
 		test(rdm_av_insert__oldest_removed_index_first),
+		test(rdm_av__same_as_an_array),
 		test(rdm_av_insert__comings_and_goings_reuse),
 		test(rdm_av__million_in_64_bytes_each),
 		test(rdm_av_new__count_is_a_hint),

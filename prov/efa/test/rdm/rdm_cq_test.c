@@ -143,6 +143,10 @@ static void rdm_cq_new__size_is_room(void **state)
 	assert_non_null(big);
 	assert_int_equal(big->mask, 1023);
 	rdm_cq_free(big);
+	big = rdm_cq_new(1024, false);
+	assert_non_null(big);
+	assert_int_equal(big->mask, 1023);
+	rdm_cq_free(big);
 }
 
 /* With every position of the ring's start at the moment of growth. */
@@ -256,8 +260,10 @@ static void rdm_cq_sleep__without_fd(void **state)
 	uint64_t next = 0;
 
 	(void)state;
+	assert_int_equal(cq->fd, -1);
 	assert_true(rdm_cq_sleep(cq));
 	push(0);
+	assert_false(cq->sleeping);
 	assert_int_equal(read_from(&next, 1), 1);
 }
 

@@ -84,6 +84,9 @@ static void rdm_pkt_parse__cut_in_any_header(void **state)
 		cut_everywhere(build(packet, l, 0, 4));
 		if (l->type < RDM_PKT_REQ)
 			continue;
+		cut_everywhere(build(packet, l, RDM_PKT_RAW_ADDR, 0));
+		cut_everywhere(build(packet, l, RDM_PKT_CQ_DATA, 0));
+		cut_everywhere(build(packet, l, RDM_PKT_CONNID, 0));
 		cut_everywhere(build(packet, l, SAMPLE_OPTIONS, 0));
 		cut_everywhere(build(packet, l, SAMPLE_OPTIONS, 4));
 	}

@@ -392,7 +392,10 @@ static void rdm_pkt_parse__handshake_without_words_or_headers(void **state)
 	struct rdm_pkt got;
 
 	(void)state;
+	memset(&got, 0xee, sizeof(got));
 	assert_int_equal(rdm_pkt_parse(bytes, sizeof(bytes), &got), 0);
+	assert_null(got.payload);
+	assert_int_equal(got.payload_len, 0);
 	assert_true(got.features == 0);
 	assert_int_equal(got.connid, 0);
 	assert_int_equal(got.device_version, 0);

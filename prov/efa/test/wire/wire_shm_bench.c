@@ -7,7 +7,7 @@
  * and a ring of lines with no checks, no state and no credit. The median of
  * all rounds is printed, with the ratio to what stands in the last column.
  *
- * usage: wire_shm_bench [ROUNDS [CPU CPU]]
+ * usage: wire_shm_bench [ROUNDS [CPU CPU [ROW]]]   ROW: part of its name
  */
 #include "wire/wire_shm.h"
 
@@ -26,7 +26,7 @@
 
 #define PINGS 50000u
 #define STREAM 2000000u /* records of 8 bytes */
-#define STREAM_BYTES (UINT64_C(512) << 20)
+#define STREAM_BYTES (UINT64_C(128) << 20)
 #define RING_LINES 2048u
 #define ROUNDS_MAX 101
 #define BURST 16
@@ -81,7 +81,7 @@ static double line_pingpong(struct side *s)
 					      memory_order_release);
 		while (atomic_load_explicit(&ball[!s->me].word,
 					    memory_order_acquire) != i)
-			;
+			u_relax();
 		if (s->me)
 			atomic_store_explicit(&ball[1].word, i,
 					      memory_order_release);
@@ -104,7 +104,7 @@ static uint64_t bare_get(struct side *s)
 	struct line *l = &s->c->ring[!s->me][at % RING_LINES];
 
 	while (atomic_load_explicit(&l->word, memory_order_acquire) != at + 1)
-		;
+		u_relax();
 	return l->data[0];
 }
 
@@ -183,6 +183,9 @@ static void wire_get(struct side *s, uint64_t n, bool copy)
 		}
 		wire_shm_give_back(s->shm);
 		n -= (uint64_t)got;
+		/* Without it the core runs ahead into a flush. */
+		if (!got)
+			u_relax();
 	}
 }
 
@@ -327,7 +330,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void print(double ns[][ROUNDS_MAX], int rounds)
+static void print(double ns[][ROUNDS_MAX], int rounds, const char *rows)
 {
 	double median[u_array_size(phases)];
 	size_t i;
@@ -337,18 +340,20 @@ static void print(double ns[][ROUNDS_MAX], int rounds)
 
 		qsort(ns[i], (size_t)rounds, sizeof(double), compare);
 		median[i] = ns[i][rounds / 2];
+		if (!strstr(p->name, rows))
+			continue;
 		printf("%-24s %9.1f ns (%.1f..%.1f) %8.1f M/s", p->name,
 		       median[i], ns[i][0], ns[i][rounds - 1], 1e3 / median[i]);
 		if (p->len)
 			printf(" %6.1f GB/s", (double)p->len / median[i]);
-		if (p->against >= 0)
+		if (p->against >= 0 && median[p->against] > 0)
 			printf("  %.2f x %s", median[i] / median[p->against],
 			       phases[p->against].name);
 		printf("\n");
 	}
 }
 
-static void run(struct side *s, int rounds)
+static void run(struct side *s, int rounds, const char *rows)
 {
 	static double ns[u_array_size(phases)][ROUNDS_MAX];
 	size_t i;
@@ -356,9 +361,10 @@ static void run(struct side *s, int rounds)
 
 	for (r = 0; r < rounds; r++)
 		for (i = 0; i < u_array_size(phases); i++)
-			ns[i][r] = phases[i].run(s);
+			if (strstr(phases[i].name, rows))
+				ns[i][r] = phases[i].run(s);
 	if (!s->me)
-		print(ns, rounds);
+		print(ns, rounds, rows);
 }
 
 int main(int argc, char **argv)
@@ -381,7 +387,7 @@ int main(int argc, char **argv)
 	s.me = !child;
 	pin(cpu[s.me]);
 	side_open(&s, dir);
-	run(&s, rounds);
+	run(&s, rounds, argc > 4 ? argv[4] : "");
 	side_close(&s);
 	if (!child)
 		_exit(0);

@@ -358,6 +358,31 @@ static void wire_shm_file_close__in_a_child_keeps_the_name(void **state)
 	wire_shm_file_close(&inherited);
 }
 
+static void linger(struct child *c, struct fixture *f)
+{
+	(void)f;
+	child_say(c);
+	child_wait(c);
+}
+
+/* A child that lives on does not keep the parent's lock alive. */
+static void wire_shm_file_close__unlocks_beside_a_child(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_shm_file own, other;
+	struct child c;
+
+	assert_int_equal(wire_shm_file_create(f->dir, "keys", SIZE, &own), 0);
+	assert_int_equal(wire_shm_file_open(f->dir, "keys", false, &other), 0);
+	child_start(&c, linger, f);
+	child_hear(&c);
+	assert_true(wire_shm_locked(other.fd, WIRE_SHM_LOCK_OWNER));
+	wire_shm_file_close(&own);
+	assert_false(wire_shm_locked(other.fd, WIRE_SHM_LOCK_OWNER));
+	wire_shm_file_close(&other);
+	child_kill(&c);
+}
+
 /*
  * Takes the name again and again: while it has it nobody else may, and the
  * name leads to its file.
@@ -419,6 +444,7 @@ int main(void)
 		IN_DIR(wire_shm_file_reserve__backs_the_range),
 		IN_DIR(wire_shm_reserve__full_directory_is_an_error),
 		IN_DIR(wire_shm_file_close__in_a_child_keeps_the_name),
+		IN_DIR(wire_shm_file_close__unlocks_beside_a_child),
 		IN_DIR(wire_shm_clean__removes_the_dead_only),
 		IN_DIR(wire_shm_clean__leaves_what_is_not_ours),
 		IN_DIR(wire_shm_clean__leaves_fresh_temporaries),

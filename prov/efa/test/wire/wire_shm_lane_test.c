@@ -236,6 +236,28 @@ static void wire_shm_link_close__gives_memory_back(void **state)
 	assert_int_equal(blocks(f), before - (36 << 10));
 }
 
+static void linger(struct child *c, struct fixture *f)
+{
+	(void)f;
+	child_say(c);
+	child_wait(c);
+}
+
+static void wire_shm_link_close__frees_beside_a_child(void **state)
+{
+	struct fixture *f = *state;
+	struct child c;
+
+	child_start(&c, linger, f);
+	child_hear(&c);
+	wire_shm_link_close(f->ab);
+	poll_drop(f->b);
+	poll_drop(f->b);
+	f->ab = link_to_b(f);
+	assert_int_equal(f->ab->lane, 0);
+	child_kill(&c);
+}
+
 /* A lane that is used again shows nothing of what it held. */
 static void wire_shm_link_open__starts_a_lane_afresh(void **state)
 {
@@ -459,6 +481,7 @@ int main(void)
 		IN_PAIR(wire_shm_link_open__starts_a_lane_afresh),
 		IN_PAIR(wire_shm_link_close__what_was_sent_arrives),
 		IN_PAIR(wire_shm_link_close__gives_memory_back),
+		IN_PAIR(wire_shm_link_close__frees_beside_a_child),
 		IN_PAIR(wire_shm_tick__finds_a_lane_that_is_closed_already),
 		IN_PAIR(wire_shm_tick__takes_back_the_lane_of_the_dead),
 		IN_PAIR(wire_shm_tick__leaves_the_idle),

@@ -14,7 +14,7 @@
 #include <sched.h>
 #include <string.h>
 
-#define ROUNDS 30000
+#define ROUNDS 20000
 #define LANES 12
 
 static struct {
@@ -30,7 +30,7 @@ static void wait_for(_Atomic uint32_t *word, uint32_t value)
 	int spins = 0;
 
 	while (atomic_load(word) != value)
-		if (++spins % 1000 == 0)
+		if (++spins % 256 == 0)
 			sched_yield();
 }
 
@@ -48,28 +48,38 @@ static void *sender_main(void *arg)
 }
 
 typedef void (*step_fn)(struct fixture *f);
+typedef bool (*seen_fn)(struct fixture *f);
 
-static void race_run(struct fixture *f, struct wire_shm_link *l,
-		     step_fn before, step_fn step, step_fn after)
+/* Goes on after a miss: the sender waits for the rounds to come. */
+static void race_run(struct fixture *f, step_fn before, step_fn step,
+		     seen_fn seen)
 {
+	uint32_t round, missed = 0;
 	pthread_t sender;
-	uint32_t round;
 	int i;
 
-	race.link = l;
+	race.link = f->ab;
 	atomic_store(&race.go, 0);
+	atomic_store(&race.done, 0);
 	assert_int_equal(pthread_create(&sender, NULL, sender_main, NULL), 0);
 	for (round = 1; round <= ROUNDS; round++) {
 		before(f);
 		atomic_store(&race.go, round);
-		/* now and then the other is first, or far behind */
-		for (i = 0; i < (int)(round % 32); i++)
+		/* now this one is first, now the other */
+		for (i = 0; i < (int)(round % 64); i++)
 			u_relax();
 		step(f);
 		wait_for(&race.done, round);
-		after(f);
+		missed += !seen(f);
 	}
 	pthread_join(sender, NULL);
+	assert_int_equal(missed, 0);
+}
+
+static void drop_all(struct wire_shm *w)
+{
+	while (poll_drop(w))
+		;
 }
 
 static int armed; /* what wire_shm_arm said */
@@ -77,7 +87,7 @@ static int armed; /* what wire_shm_arm said */
 static void awake(struct fixture *f)
 {
 	wire_shm_disarm(f->b);
-	assert_int_equal(poll_drop(f->b), 0);
+	drop_all(f->b);
 }
 
 static void arm(struct fixture *f)
@@ -85,17 +95,17 @@ static void arm(struct fixture *f)
 	armed = wire_shm_arm(f->b);
 }
 
-static void one_saw_the_other(struct fixture *f)
+static bool one_saw_the_other(struct fixture *f)
 {
-	assert_true(armed == 1 || atomic_load(&race.rc) == 1);
-	assert_int_equal(poll_drop(f->b), 1);
+	(void)f;
+	return armed == 1 || atomic_load(&race.rc) == 1;
 }
 
 static void wire_shm_arm__sees_a_record_or_is_seen(void **state)
 {
 	struct fixture *f = *state;
 
-	race_run(f, f->ab, awake, arm, one_saw_the_other);
+	race_run(f, awake, arm, one_saw_the_other);
 }
 
 static void wire_shm_arm__does_so_with_fences_too(void **state)
@@ -104,10 +114,10 @@ static void wire_shm_arm__does_so_with_fences_too(void **state)
 
 	f->b->expedited = false;
 	f->ab->fence = true;
-	race_run(f, f->ab, awake, arm, one_saw_the_other);
+	race_run(f, awake, arm, one_saw_the_other);
 }
 
-static struct wire_shm_link *lanes[LANES]; /* [0] is the sender's thread's */
+static struct wire_shm_link *lanes[LANES]; /* [0]: of the sender's thread */
 
 static void others_send(struct fixture *f)
 {
@@ -115,7 +125,7 @@ static void others_send(struct fixture *f)
 
 	for (i = 1; i < LANES; i++)
 		assert_int_equal(send_bytes(lanes[i], 0, "x", 1), 0);
-	assert_int_equal(poll_drop(f->b), LANES - 1);
+	drop_all(f->b);
 }
 
 /* All are hot, a look for idle lanes is due, and lane 0 alone is idle. */
@@ -125,7 +135,6 @@ static void cooling_due(struct fixture *f)
 	f->b->polls = UINT32_MAX - 1;
 	wire_shm_lane_chores(f->b);
 	others_send(f);
-	assert_int_equal(f->b->nhot, LANES);
 	f->b->polls = UINT32_MAX - 1;
 }
 
@@ -135,14 +144,12 @@ static void chores(struct fixture *f)
 }
 
 /* What is neither hot nor announced would be lost. */
-static void found(struct fixture *f)
+static bool found(struct fixture *f)
 {
-	struct wire_shm *w = f->b;
 	uint32_t lane = race.link->lane;
-	uint64_t bits = atomic_load(&w->seg->bits[lane / 64]);
+	uint64_t bits = atomic_load(&f->b->seg->bits[lane / 64]);
 
-	assert_true(w->lane[lane].hot || bits >> lane % 64 & 1);
-	assert_int_equal(poll_drop(w), 1);
+	return f->b->lane[lane].hot || bits >> lane % 64 & 1;
 }
 
 static void wire_shm_poll__cools_no_lane_with_a_record(void **state)
@@ -151,11 +158,12 @@ static void wire_shm_poll__cools_no_lane_with_a_record(void **state)
 	struct wire_shm_id b = id_of(2);
 	int i;
 
-	for (i = 0; i < LANES; i++)
+	lanes[0] = f->ab;
+	for (i = 1; i < LANES; i++)
 		assert_int_equal(wire_shm_link_open(f->a, &b, &lanes[i]), 0);
 	poll_drop(f->b);
-	race_run(f, lanes[0], cooling_due, chores, found);
-	for (i = 0; i < LANES; i++)
+	race_run(f, cooling_due, chores, found);
+	for (i = 1; i < LANES; i++)
 		wire_shm_link_close(lanes[i]);
 }
 

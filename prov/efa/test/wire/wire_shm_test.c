@@ -195,8 +195,8 @@ static void wire_shm_send__every_length(void **state)
 static void wire_shm_send__stops_at_len(void **state)
 {
 	struct fixture *f = *state;
-	char in[WIRE_SHM_MAX];
-	struct iovec iov = { "abcdefghij", 10 };
+	char in[WIRE_SHM_MAX], text[] = "abcdefghij";
+	struct iovec iov = { text, 10 };
 
 	assert_int_equal(wire_shm_send(f->ab, 0, 0, "12", 2, &iov, 1, 3), 0);
 	assert_int_equal(poll_one(f->b, in).len, 5);
@@ -271,7 +271,6 @@ static void wire_shm_poll__stops_at_max(void **state)
 	assert_int_equal(wire_shm_poll(f->b, pkt, 3), 2);
 	assert_int_equal(pkt[1].word, 4);
 	wire_shm_give_back(f->b);
-	assert_int_equal(wire_shm_poll(f->b, pkt, 0), 0);
 }
 
 /* Random lengths over many laps; can_send says what send does. */

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * dev_soft_test.c - the software EFA through the port
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dev/dev.h"
+#include "util/u_log.h"
+#include "util/u_time.h"
+
+#define WAIT_S 10
+
+struct soft {
+	char dir[64];
+	struct dev_config config;
+	struct dev *dev;
+	struct dev_cq *cq[2];
+	struct dev_qp *qp[2];
+	struct dev_ah *ah; /* 0 to 1; cookie 7 */
+};
+
+static unsigned int warnings;
+
+static void count_warnings(enum u_log_level level, const char *line)
+{
+	(void)line;
+	warnings += level == U_LOG_WARN;
+}
+
+static void remove_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	char name[400];
+
+	while (d && (e = readdir(d))) {
+		snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
+		unlink(name);
+	}
+	if (d)
+		closedir(d);
+	rmdir(path);
+}
+
+static int setup(void **state)
+{
+	struct soft *s = calloc(1, sizeof(*s));
+	struct dev_info *list;
+
+	warnings = 0;
+	u_log_set_sink(count_warnings);
+	strcpy(s->dir, "/dev/shm/efa-dev-test-XXXXXX");
+	if (!mkdtemp(s->dir))
+		return -1;
+	s->config.shm_dir = s->dir;
+	s->config.iface = "lo";
+	assert_int_equal(dev_list(&s->config, &list), 1);
+	assert_int_equal(dev_open(&list[0], &s->config, &s->dev), 0);
+	free(list);
+	*state = s;
+	return 0;
+}
+
+static int setup_rdm(void **state)
+{
+	struct soft *s;
+
+	if (setup(state))
+		return -1;
+	s = *state;
+	for (uint32_t i = 0; i < 2; i++) {
+		dev_cq_open(s->dev, &s->cq[i]);
+		assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[i],
+					     100 + i, &s->qp[i]),
+				 0);
+	}
+	return dev_ah_open(s->qp[0], &s->qp[1]->addr, 7, &s->ah);
+}
+
+static int teardown(void **state)
+{
+	struct soft *s = *state;
+
+	if (s->ah)
+		dev_ah_close(s->ah);
+	for (int i = 0; i < 2; i++) {
+		if (s->qp[i])
+			dev_qp_close(s->qp[i]);
+		if (s->cq[i])
+			dev_cq_close(s->cq[i]);
+	}
+	dev_close(s->dev);
+	assert_int_equal(warnings, 0);
+	u_log_set_sink(NULL);
+	remove_dir(s->dir);
+	free(s);
+	return 0;
+}
+
+static struct dev_wc wait_on(struct dev_cq *cq)
+{
+	uint64_t end = u_now() + WAIT_S * U_SEC;
+	struct dev_wc wc;
+
+	while (!dev_poll(cq, &wc, 1))
+		assert_true(u_now() < end);
+	return wc;
+}
+
+static void dev_list__choices(void **state)
+{
+	struct soft *s = *state;
+	struct dev_info *list;
+
+	s->config.choice = DEV_ONLY_VERBS;
+	assert_int_equal(dev_list(&s->config, &list), 0);
+	free(list);
+	assert_int_equal(warnings, 1);
+	s->config.choice = DEV_ONLY_SOFT;
+	assert_int_equal(dev_list(&s->config, &list), 1);
+	assert_int_equal(list[0].kind, DEV_KIND_SOFT);
+	assert_string_equal(list[0].name, "soft_lo");
+	assert_string_equal(list[0].ifname, "lo");
+	assert_string_equal(list[0].link_addr, "127.0.0.1");
+	assert_int_equal(list[0].mtu, 8928);
+	assert_int_equal(list[0].max_rdma, 1 << 30);
+	assert_int_equal(list[0].caps, DEV_CAP_READ | DEV_CAP_WRITE);
+	free(list);
+	s->config.iface = "nosuch0";
+	assert_int_equal(dev_list(&s->config, &list), -ENODEV);
+	assert_int_equal(warnings, 2);
+	warnings = 0;
+}
+
+static void dev_open__gone(void **state)
+{
+	struct soft *s = *state;
+	struct dev_info info = s->dev->info;
+	struct dev *dev;
+
+	info.gid[15]++;
+	assert_int_equal(dev_open(&info, &s->config, &dev), -ENODEV);
+	info = s->dev->info;
+	strcpy(info.ifname, "nosuch0");
+	assert_int_equal(dev_open(&info, &s->config, &dev), -ENODEV);
+	info.kind = DEV_KIND_VERBS;
+	assert_int_equal(dev_open(&info, &s->config, &dev), -ENODEV);
+	assert_int_equal(warnings, 2);
+	warnings = 0;
+}
+
+static void dev_post__batch_of_sends(void **state)
+{
+	struct soft *s = *state;
+	char payload[] = "payload";
+	struct iovec iov = { payload, 7 };
+	struct dev_wr wr[3];
+	struct dev_addr from;
+
+	for (uint32_t i = 0; i < 3; i++)
+		wr[i] = (struct dev_wr){
+			.ah = s->ah,
+			.hdr = "hdr-",
+			.hdr_len = 4,
+			.iov = &iov,
+			.iovcnt = 1,
+			.len = 7,
+			.op = DEV_SEND,
+			.flags = i == 1 ? DEV_WR_IMM :
+				 i == 2 ? DEV_WR_REQUEST :
+					  0,
+			.imm = 50 + i,
+		};
+	assert_int_equal(dev_post(s->qp[0], wr, 3), 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct dev_wc wc = wait_on(s->cq[1]);
+
+		assert_true(wr[i].done);
+		assert_int_equal(wc.op, DEV_WC_RECV);
+		assert_int_equal(wc.len, 11);
+		assert_memory_equal(wc.data, "hdr-payload", 11);
+		assert_int_equal(wc.has_imm, i == 1);
+		assert_int_equal(wc.imm, i == 1 ? 51 : 0);
+		assert_int_equal(dev_source(s->qp[1], wc.source, &from), 0);
+		assert_memory_equal(&from, &s->qp[0]->addr, sizeof(from));
+		dev_give_back(s->cq[1]);
+	}
+}
+
+static void dev_post__stops_at_what_it_refuses(void **state)
+{
+	struct soft *s = *state;
+	struct iovec iov = { NULL, 9000 };
+	struct dev_wr wr[2] = {
+		{ .ah = s->ah, .hdr = "x", .hdr_len = 1 },
+		{ .ah = s->ah, .iov = &iov, .iovcnt = 1, .len = 9000 },
+	};
+
+	assert_int_equal(dev_post(s->qp[0], wr, 2), 1);
+	assert_int_equal(dev_post(s->qp[0], wr + 1, 1), -EMSGSIZE);
+	wr[1].op = DEV_WRITE_IMM + 1;
+	assert_int_equal(dev_post(s->qp[0], wr + 1, 1), -EINVAL);
+	wr[1].op = DEV_READ;
+	wr[1].len = 9001;
+	assert_int_equal(dev_post(s->qp[0], wr + 1, 1), -EINVAL);
+}
+
+/* To its end, whether at once or by completion. */
+static uint8_t rdma(struct soft *s, enum dev_op op, char *local, size_t len,
+		    const struct dev_mr *mr)
+{
+	struct iovec iov = { local, len };
+	struct dev_wr wr = {
+		.id = 77,
+		.ah = s->ah,
+		.op = op,
+		.iov = &iov,
+		.iovcnt = 1,
+		.len = len,
+		.rkey = mr->key,
+		.remote = mr->addr,
+		.imm = 4,
+	};
+	struct dev_wc wc;
+
+	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	if (wr.done)
+		return DEV_OK;
+	wc = wait_on(s->cq[0]);
+	assert_int_equal(wc.id, 77);
+	assert_int_equal(wc.op, op == DEV_READ ? DEV_WC_READ : DEV_WC_WRITE);
+	return wc.status;
+}
+
+static void dev_post__rdma(void **state)
+{
+	struct soft *s = *state;
+	size_t len = 3 << 20;
+	char *mem = calloc(1, len), *local = calloc(1, len);
+	struct dev_mr *mr;
+	struct dev_wc wc;
+
+	assert_int_equal(dev_mr_open(s->dev, mem, len, DEV_REMOTE_READ, &mr),
+			 0);
+	mem[len - 1] = 5;
+	assert_int_equal(rdma(s, DEV_READ, local, len, mr), DEV_OK);
+	assert_int_equal(local[len - 1], 5);
+	assert_int_equal(rdma(s, DEV_WRITE, local, 8, mr), DEV_BAD_RKEY);
+	assert_int_equal(dev_mr_close(mr), 0);
+	assert_int_equal(dev_mr_open(s->dev, mem, len, DEV_REMOTE_WRITE, &mr),
+			 0);
+	local[0] = 6;
+	assert_int_equal(rdma(s, DEV_WRITE_IMM, local, len, mr), DEV_OK);
+	assert_int_equal(mem[0], 6);
+	wc = wait_on(s->cq[1]);
+	assert_int_equal(wc.op, DEV_WC_WRITTEN);
+	assert_int_equal(wc.imm, 4);
+	assert_int_equal(wc.len, len);
+	dev_give_back(s->cq[1]);
+	assert_int_equal(dev_mr_close(mr), 0);
+	free(mem);
+	free(local);
+}
+
+static void dev_poll__many_queue_pairs(void **state)
+{
+	struct soft *s = *state;
+	struct dev_qp *extra[3];
+	struct dev_ah *ah[3];
+	int got = 0;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1],
+					     200 + i, &extra[i]),
+				 0);
+		assert_int_equal(
+			dev_ah_open(s->qp[0], &extra[i]->addr, i, &ah[i]), 0);
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		struct dev_wr wr = { .ah = ah[i], .hdr = &i, .hdr_len = 4 };
+
+		assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	}
+	while (got < 3) {
+		struct dev_wc wc = wait_on(s->cq[1]);
+
+		assert_int_equal(wc.len, 4);
+		got++;
+		dev_give_back(s->cq[1]);
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		dev_ah_close(ah[i]);
+		dev_qp_close(extra[i]);
+	}
+}
+
+static bool readable(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+/* The descriptor is the same before, with and after a second queue pair. */
+static void dev_cq_fd__wakes(void **state)
+{
+	struct soft *s = *state;
+	struct dev_wr wr = { .ah = s->ah, .hdr = "x", .hdr_len = 1 };
+	int fd = dev_cq_fd(s->cq[1]);
+	struct dev_qp *extra;
+
+	assert_true(fd >= 0);
+	assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1], 300, &extra),
+			 0);
+	assert_int_equal(dev_cq_fd(s->cq[1]), fd);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(dev_cq_arm(s->cq[1]), 0);
+		assert_false(readable(fd, 0));
+		assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+		assert_true(readable(fd, 1000));
+		wait_on(s->cq[1]);
+		dev_give_back(s->cq[1]);
+	}
+	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	assert_int_equal(dev_cq_arm(s->cq[1]), 1);
+	dev_qp_close(extra);
+	wait_on(s->cq[1]);
+	dev_give_back(s->cq[1]);
+}
+
+static void dev_qp_close__gone(void **state)
+{
+	struct soft *s = *state;
+	struct dev_wr wr = { .ah = s->ah, .hdr = "x", .hdr_len = 1, .id = 3 };
+	struct dev_wc wc;
+
+	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	dev_qp_close(s->qp[1]);
+	s->qp[1] = NULL;
+	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	assert_false(wr.done);
+	wc = wait_on(s->cq[0]);
+	assert_int_equal(wc.op, DEV_WC_SEND);
+	assert_int_equal(wc.status, DEV_NO_QP);
+	assert_int_equal(wc.id, 3);
+	wc = wait_on(s->cq[0]);
+	assert_int_equal(wc.op, DEV_WC_GONE);
+	assert_int_equal(wc.id, 7);
+}
+
+static void dev_post_recv__ud(void **state)
+{
+	struct soft *s = *state;
+	char buf[DEV_UD_PREFIX + 10];
+	struct dev_wr wr = { .hdr = "0123456789", .hdr_len = 10 };
+	struct dev_wc wc;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		dev_cq_open(s->dev, &s->cq[i]);
+		assert_int_equal(dev_qp_open(s->dev, DEV_QP_UD, s->cq[i],
+					     400 + i, &s->qp[i]),
+				 0);
+	}
+	assert_int_equal(dev_ah_open(s->qp[0], &s->qp[1]->addr, 1, &s->ah), 0);
+	wr.ah = s->ah;
+	assert_int_equal(dev_post_recv(s->qp[1], 8, buf, sizeof(buf)), 0);
+	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	wc = wait_on(s->cq[1]);
+	assert_int_equal(wc.id, 8);
+	assert_int_equal(wc.len, sizeof(buf));
+	assert_memory_equal(buf + DEV_UD_PREFIX, "0123456789", 10);
+}
+
+#define DEV(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define RDM(f) cmocka_unit_test_setup_teardown(f, setup_rdm, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		DEV(dev_list__choices),
+		DEV(dev_open__gone),
+		RDM(dev_post__batch_of_sends),
+		RDM(dev_post__stops_at_what_it_refuses),
+		RDM(dev_post__rdma),
+		RDM(dev_poll__many_queue_pairs),
+		RDM(dev_cq_fd__wakes),
+		RDM(dev_qp_close__gone),
+		DEV(dev_post_recv__ud),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_eq_test.c - event queues: write, read, peek, wait
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fixture.h"
+
+static struct fid_fabric *fabric;
+static struct fid_eq *eq;
+
+static void open_eq(uint64_t flags, enum fi_wait_obj wait_obj)
+{
+	struct fi_fabric_attr fabric_attr = { .name = (char *)"efa" };
+	struct fi_eq_attr attr = { .size = 4,
+				   .flags = flags,
+				   .wait_obj = wait_obj };
+
+	assert_int_equal(efa_fabric_open(&fabric_attr, &fabric, NULL), 0);
+	assert_int_equal(fi_eq_open(fabric, &attr, &eq, NULL), 0);
+}
+
+static void close_eq(void)
+{
+	assert_int_equal(fi_close(&fabric->fid), -FI_EBUSY);
+	assert_int_equal(fi_close(&eq->fid), 0);
+	assert_int_equal(fi_close(&fabric->fid), 0);
+}
+
+static void write_one(uint64_t data)
+{
+	struct fi_eq_entry entry = { .fid = &eq->fid, .data = data };
+
+	assert_int_equal(fi_eq_write(eq, FI_NOTIFY, &entry, sizeof(entry), 0),
+			 sizeof(entry));
+}
+
+static uint64_t read_one(uint64_t flags)
+{
+	struct fi_eq_entry entry;
+	uint32_t event = 77;
+
+	assert_int_equal(fi_eq_read(eq, &event, &entry, sizeof(entry), flags),
+			 sizeof(entry));
+	assert_int_equal(event, FI_NOTIFY);
+	return entry.data;
+}
+
+static bool readable(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+
+	assert_int_equal(fi_control(&eq->fid, FI_GETWAIT, &pfd.fd), 0);
+	return poll(&pfd, 1, 0) == 1;
+}
+
+static void read__in_the_order_written(void **state)
+{
+	open_eq(FI_WRITE, FI_WAIT_NONE);
+	for (uint64_t i = 0; i < 100; i++)
+		write_one(i);
+	for (uint64_t i = 0; i < 100; i++) {
+		assert_int_equal(read_one(FI_PEEK), i);
+		assert_int_equal(read_one(0), i);
+	}
+	close_eq();
+}
+
+static void read__empty(void **state)
+{
+	uint32_t event;
+	uint8_t buf[64];
+	struct fi_eq_err_entry error = { .err = 0 };
+
+	open_eq(FI_WRITE, FI_WAIT_NONE);
+	assert_int_equal(fi_eq_read(eq, &event, buf, sizeof(buf), 0),
+			 -FI_EAGAIN);
+	assert_int_equal(fi_eq_readerr(eq, &error, 0), -FI_EAGAIN);
+	close_eq();
+}
+
+static void read__into_too_little_loses_nothing(void **state)
+{
+	uint32_t event;
+	uint8_t buf[4];
+
+	open_eq(FI_WRITE, FI_WAIT_NONE);
+	write_one(5);
+	assert_int_equal(fi_eq_read(eq, &event, buf, sizeof(buf), 0),
+			 -FI_ETOOSMALL);
+	assert_int_equal(read_one(0), 5);
+	close_eq();
+}
+
+static void write__must_have_been_asked_for(void **state)
+{
+	struct fi_eq_entry entry = { .data = 0 };
+
+	open_eq(0, FI_WAIT_NONE);
+	assert_int_equal(fi_eq_write(eq, FI_NOTIFY, &entry, sizeof(entry), 0),
+			 -FI_EINVAL);
+	close_eq();
+}
+
+static void fd__is_readable_while_there_are_events(void **state)
+{
+	struct fid *fids[1];
+
+	open_eq(FI_WRITE, FI_WAIT_FD);
+	fids[0] = &eq->fid;
+	assert_int_equal(fi_trywait(fabric, fids, 1), 0);
+	assert_false(readable());
+	write_one(1);
+	write_one(2);
+	assert_true(readable());
+	assert_int_equal(fi_trywait(fabric, fids, 1), -FI_EAGAIN);
+	read_one(FI_PEEK);
+	assert_true(readable());
+	read_one(0);
+	assert_true(readable());
+	read_one(0);
+	assert_false(readable());
+	close_eq();
+}
+
+static void sread__times_out_or_returns_at_once(void **state)
+{
+	struct fi_eq_entry entry;
+	uint32_t event;
+
+	open_eq(FI_WRITE, FI_WAIT_UNSPEC);
+	assert_int_equal(fi_eq_sread(eq, &event, &entry, sizeof(entry), 5, 0),
+			 -FI_EAGAIN);
+	write_one(9);
+	assert_int_equal(fi_eq_sread(eq, &event, &entry, sizeof(entry), -1,
+				     FI_PEEK),
+			 sizeof(entry));
+	assert_int_equal(fi_eq_sread(eq, &event, &entry, sizeof(entry), -1, 0),
+			 sizeof(entry));
+	assert_int_equal(entry.data, 9);
+	close_eq();
+}
+
+static void *write_later(void *arg)
+{
+	write_one(42);
+	return NULL;
+}
+
+static void sread__is_woken_by_a_write(void **state)
+{
+	struct fi_eq_entry entry;
+	pthread_t thread;
+	uint32_t event;
+
+	open_eq(FI_WRITE, FI_WAIT_NONE);
+	assert_int_equal(pthread_create(&thread, NULL, write_later, NULL), 0);
+	assert_int_equal(fi_eq_sread(eq, &event, &entry, sizeof(entry), -1, 0),
+			 sizeof(entry));
+	assert_int_equal(entry.data, 42);
+	pthread_join(thread, NULL);
+	close_eq();
+}
+
+static void open__other_wait_objects(void **state)
+{
+	struct fi_fabric_attr fabric_attr = { .name = (char *)"efa" };
+	struct fi_eq_attr attr = { .wait_obj = FI_WAIT_MUTEX_COND };
+
+	assert_int_equal(efa_fabric_open(&fabric_attr, &fabric, NULL), 0);
+	assert_int_equal(fi_eq_open(fabric, &attr, &eq, NULL), -FI_ENOSYS);
+	assert_int_equal(fi_close(&fabric->fid), 0);
+}
+
+static void strerror__is_never_null(void **state)
+{
+	char buf[8];
+
+	open_eq(0, FI_WAIT_NONE);
+	assert_non_null(fi_eq_strerror(eq, 5, NULL, NULL, 0));
+	assert_string_equal(fi_eq_strerror(eq, 5, NULL, buf, sizeof(buf)),
+			    "Input/o");
+	close_eq();
+}
+
+static void fabric__of_another_name(void **state)
+{
+	struct fi_fabric_attr attr = { .name = (char *)"efa-direct" };
+
+	assert_int_equal(efa_fabric_open(&attr, &fabric, NULL), -FI_ENODATA);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(read__in_the_order_written),
+		cmocka_unit_test(read__empty),
+		cmocka_unit_test(read__into_too_little_loses_nothing),
+		cmocka_unit_test(write__must_have_been_asked_for),
+		cmocka_unit_test(fd__is_readable_while_there_are_events),
+		cmocka_unit_test(sread__times_out_or_returns_at_once),
+		cmocka_unit_test(sread__is_woken_by_a_write),
+		cmocka_unit_test(open__other_wait_objects),
+		cmocka_unit_test(strerror__is_never_null),
+		cmocka_unit_test(fabric__of_another_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_threads_test.c - FI_THREAD_SAFE: everything from several threads at once
+ *
+ * Counts are checked, and the thread sanitizer has something to look at.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fixture.h"
+
+#define THREADS 3
+#define MESSAGES 2000
+
+static struct fixture f;
+static _Atomic int sent, received, failed;
+
+/* Sends, and reads completions of whoever sent. */
+static void *sender(void *arg)
+{
+	struct fi_cq_tagged_entry entry[4];
+	static char out[8] = "message";
+	ssize_t ret;
+
+	for (int i = 0; i < MESSAGES; i++) {
+		while ((ret = fi_tsend(f.ep[0], out, sizeof(out), NULL,
+				       f.addr[1], 1, NULL)) == -FI_EAGAIN)
+			fi_cq_read(f.cq[0], NULL, 0);
+		failed += ret != 0;
+	}
+	while (sent < THREADS * MESSAGES && !failed) {
+		ret = fi_cq_read(f.cq[0], entry, 4);
+		if (ret > 0)
+			sent += (int)ret;
+		else if (ret != -FI_EAGAIN)
+			failed++;
+		else
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void *receiver(void *arg)
+{
+	struct fi_cq_tagged_entry entry[4];
+	static char in[THREADS][8];
+	ssize_t ret;
+
+	for (int i = 0; i < MESSAGES; i++)
+		failed += fi_trecv(f.ep[1], in[(intptr_t)arg], 8, NULL,
+				   FI_ADDR_UNSPEC, 1, 0, NULL) != 0;
+	while (received < THREADS * MESSAGES && !failed) {
+		ret = fi_cq_sread(f.cq[1], entry, 4, NULL, 20);
+		if (ret > 0)
+			received += (int)ret;
+		else if (ret != -FI_EAGAIN)
+			failed++;
+	}
+	return NULL;
+}
+
+/* Opens and closes what the endpoints are driven by, meanwhile. */
+static void *opener(void *arg)
+{
+	uint8_t name[EFA_ADDR_LEN];
+	struct fid_ep *ep;
+	fi_addr_t addr;
+	size_t len;
+
+	for (int i = 0; i < 20; i++) {
+		len = sizeof(name);
+		failed += fi_endpoint(f.domain, f.info, &ep, NULL) != 0;
+		failed += fi_ep_bind(ep, &f.cq[i & 1]->fid,
+				     FI_TRANSMIT | FI_RECV) != 0;
+		failed += fi_ep_bind(ep, &f.av->fid, 0) != 0;
+		failed += fi_enable(ep) != 0;
+		failed += fi_getname(&ep->fid, name, &len) != 0;
+		failed += fi_av_insert(f.av, name, 1, &addr, 0, NULL) != 1;
+		failed += fi_av_remove(f.av, &addr, 1, 0) != 0;
+		failed += fi_close(&ep->fid) != 0;
+	}
+	return NULL;
+}
+
+static void run(enum fi_wait_obj wait_obj)
+{
+	pthread_t thread[2 * THREADS + 1];
+	int n = 0;
+
+	sent = received = failed = 0;
+	fixture_open(&f, &(struct fixture_config){ .threading = FI_THREAD_SAFE,
+						   .wait_obj = wait_obj });
+	for (intptr_t i = 0; i < THREADS; i++) {
+		pthread_create(&thread[n++], NULL, receiver, (void *)i);
+		pthread_create(&thread[n++], NULL, sender, NULL);
+	}
+	pthread_create(&thread[n++], NULL, opener, NULL);
+	for (int i = 0; i < n; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(failed, 0);
+	assert_int_equal(sent, THREADS * MESSAGES);
+	assert_int_equal(received, THREADS * MESSAGES);
+	fixture_close(&f);
+}
+
+static void safe__without_wait_objects(void **state)
+{
+	run(FI_WAIT_NONE);
+}
+
+static void safe__with_descriptors(void **state)
+{
+	run(FI_WAIT_FD);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(safe__without_wait_objects),
+		cmocka_unit_test(safe__with_descriptors),
+	};
+
+	return cmocka_run_group_tests(tests, fixture_group_setup,
+				      fixture_group_teardown);
+}
