@@ -236,21 +236,17 @@ static bool match_domain(struct fi_info *info,
 	       covers(have->max_err_data, hint->max_err_data);
 }
 
-/*
- * RMA has one local buffer and one remote. An endpoint that can do RMA
- * therefore says that its lists have one element, since there is one limit for
- * RMA and messages.
- */
 static bool match_tx(struct fi_info *info, const struct fi_tx_attr *hint)
 {
 	struct fi_tx_attr *tx = info->tx_attr;
+	uint64_t op_flags = TX_OP_FLAGS;
 
-	if (info->caps & FI_RMA)
-		tx->iov_limit = 1;
 	tx->caps = info->caps & TX_CAPS;
 	if (!hint)
 		return true;
-	if ((hint->caps & ~tx->caps) || (hint->op_flags & ~TX_OP_FLAGS) ||
+	if (info->ep_attr->type == FI_EP_DGRAM)
+		op_flags &= ~FI_DELIVERY_COMPLETE;
+	if ((hint->caps & ~tx->caps) || (hint->op_flags & ~op_flags) ||
 	    (hint->msg_order & ~tx->msg_order) || hint->comp_order)
 		return false;
 	if (hint->caps)

@@ -37,7 +37,8 @@ ssize_t efa_cq_sreadfrom(struct fid_cq *fid, void *buf, size_t count,
 					 count - got, src ? src + got : NULL);
 		if (ret > 0)
 			got += (size_t)ret;
-		if (got >= want || (ret < 0 && ret != -FI_EAGAIN))
+		/* 0 is the answer to a read of nothing. */
+		if (got >= want || ret == 0 || (ret < 0 && ret != -FI_EAGAIN))
 			break;
 	} while (efa_nap_turn(&nap, &cq->watch, cq_arm, cq));
 	return got ? (ssize_t)got : ret;

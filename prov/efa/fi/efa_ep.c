@@ -90,7 +90,8 @@ static int ep_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
 {
 	struct efa_ep *ep = ep_of_fid(fid);
 
-	if (ep->enabled)
+	/* Some programs bind the event queue late; no data path knows it. */
+	if (ep->enabled && bfid->fclass != FI_CLASS_EQ)
 		return -FI_EOPBADSTATE;
 	switch (bfid->fclass) {
 	case FI_CLASS_CQ:

@@ -2,8 +2,7 @@
 /*
  * efa_rma.c - reads and writes of a peer's memory
  *
- * One local buffer, one remote range: what the device can do at once. The info
- * of an endpoint that can do RMA says so.
+ * Local buffers are gathered or scattered; the remote range is one.
  */
 #include "fi/efa.h"
 
@@ -24,6 +23,7 @@ static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
 	const struct rdm_rma op = {
 		.read = read,
 		.iov = call->iov,
+		.iovcnt = (uint32_t)call->count,
 		.mr = call->desc,
 		.remote = call->remote,
 		.key = (uint32_t)call->key,
@@ -35,7 +35,7 @@ static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
 	int ret;
 
 	/* Keys are ours, and have 32 bits. */
-	if (call->count != 1 || call->key > UINT32_MAX)
+	if (!call->count || call->count > RDM_IOV_MAX || call->key > UINT32_MAX)
 		return -FI_EINVAL;
 	u_lock(&ep->lock);
 	ret = rdm_rma(ep->rdm, &op);
@@ -74,6 +74,15 @@ static ssize_t rma_readv(struct fid_ep *fid, const struct iovec *iov,
 	return post(handle->ep, &call, true, handle->send_flags & ~RDM_INJECT);
 }
 
+static size_t iov_len(const struct iovec *iov, size_t count)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < count; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
 /* Lengths of both sides are the same, or the call is a mistake. */
 static ssize_t post_msg(struct fid_ep *fid, const struct fi_msg_rma *msg,
 			bool read, uint64_t flags)
@@ -83,12 +92,12 @@ static ssize_t post_msg(struct fid_ep *fid, const struct fi_msg_rma *msg,
 
 	if (flags & EFA_TX_REFUSED)
 		return -FI_EOPNOTSUPP;
-	if (msg->iov_count != 1 || msg->rma_iov_count != 1 ||
-	    msg->msg_iov[0].iov_len != msg->rma_iov[0].len)
+	if (msg->rma_iov_count != 1 ||
+	    iov_len(msg->msg_iov, msg->iov_count) != msg->rma_iov[0].len)
 		return -FI_EINVAL;
 	call = (struct rma_call){
 		.iov = msg->msg_iov,
-		.count = 1,
+		.count = msg->iov_count,
 		.desc = msg->desc ? msg->desc[0] : NULL,
 		.remote = msg->rma_iov[0].addr,
 		.key = msg->rma_iov[0].key,

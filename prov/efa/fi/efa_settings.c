@@ -24,6 +24,7 @@
 
 enum setting_kind {
 	SETTING_NUMBER, /* min..max; K, M and G multiply by 1024 */
+	SETTING_POWER, /* a power of two, min..max; written as numbers are */
 	SETTING_BOOL,
 	SETTING_TEXT,
 	SETTING_DEVICE, /* a name of enum dev_choice */
@@ -57,8 +58,8 @@ static const struct setting settings[] = {
 	{ "USE_CMA", SETTING_BOOL, FIELD(use_cma), 1, 0, 0,
 	  "copy large messages straight between processes of one host where "
 	  "the system permits it" },
-	{ "LANE_SIZE", SETTING_NUMBER, FIELD(lane_size), 0, 0, GIB,
-	  "bytes of the shared-memory ring for each sender" },
+	{ "LANE_SIZE", SETTING_POWER, FIELD(lane_size), 128 * 1024, 32 * 1024,
+	  16 * MIB, "bytes of the shared-memory ring for each sender" },
 	{ "TX_SIZE", SETTING_NUMBER, FIELD(tx_size), 0, 0, 1 << 20,
 	  "send operations an endpoint can have under way" },
 	{ "RX_SIZE", SETTING_NUMBER, FIELD(rx_size), 0, 0, 1 << 20,
@@ -162,6 +163,17 @@ static int parse_number(const struct setting *s, const char *text,
 	return 0;
 }
 
+static int parse_power(const struct setting *s, const char *text,
+		       uint64_t *value)
+{
+	uint64_t n;
+
+	if (parse_number(s, text, &n) || (n & (n - 1)))
+		return -EINVAL;
+	*value = n;
+	return 0;
+}
+
 static int parse_bool(const char *text, uint64_t *value)
 {
 	static const char *const no[] = { "0", "no", "false", "off" };
@@ -219,6 +231,8 @@ static int parse(const struct setting *s, const char *text)
 	switch (s->kind) {
 	case SETTING_NUMBER:
 		return parse_number(s, text, field_of(s));
+	case SETTING_POWER:
+		return parse_power(s, text, field_of(s));
 	case SETTING_BOOL:
 		return parse_bool(text, field_of(s));
 	case SETTING_TEXT:
@@ -237,6 +251,7 @@ static void set_default(const struct setting *s)
 
 	switch (s->kind) {
 	case SETTING_NUMBER:
+	case SETTING_POWER:
 	case SETTING_BOOL:
 	case SETTING_DEVICE:
 		field[0] = s->def;
@@ -265,6 +280,12 @@ static void describe(const struct setting *s, char *buf, size_t len)
 				 (unsigned long long)s->min,
 				 (unsigned long long)s->max,
 				 (unsigned long long)s->def);
+		break;
+	case SETTING_POWER:
+		snprintf(buf, len,
+			 "a power of two from %llu to %llu (default %llu)",
+			 (unsigned long long)s->min, (unsigned long long)s->max,
+			 (unsigned long long)s->def);
 		break;
 	case SETTING_BOOL:
 		snprintf(buf, len, "0 or 1 (default %llu)",

@@ -172,7 +172,7 @@ int nic_rdma(struct nic_ah *ah, const struct nic_rdma *op);
 
 /*
  * UD only: a buffer of len bytes for one packet with its 40-byte prefix.
- * -EAGAIN when the queue (1024) is full.
+ * -EAGAIN when the queue (8192) is full.
  */
 int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len);
 

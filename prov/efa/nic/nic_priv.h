@@ -34,7 +34,7 @@
 #define NIC_LANES 1024 /* senders to one queue pair */
 #define NIC_DONE_MAX 4096 /* completions that wait; a power of two */
 #define NIC_OPS_MAX 1024 /* RDMA operations under way a queue pair */
-#define NIC_RECVS 1024 /* UD: posted receives; a power of two */
+#define NIC_RECVS 8192 /* UD: posted receives; a power of two */
 #define NIC_AT_ONCE (1u << 20) /* bytes of RDMA done inside a post */
 #define NIC_SLICE (4u << 20) /* bytes of RDMA done inside a poll */
 #define NIC_TICK (50 * U_MSEC)

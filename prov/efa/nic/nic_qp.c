@@ -58,7 +58,18 @@ static uint16_t qp_bound_port(int fd)
 	return ntohs(in6.sin6_port);
 }
 
-/* Holds a port and its segment; -EADDRINUSE: one of them is taken. */
+static void qp_tell(const struct nic_qp *qp, int rc)
+{
+	char text[NIC_GID_TEXT];
+
+	u_warn("no UDP port for an endpoint on %s (%s): %s", qp->nic->info.name,
+	       nic_gid_text(qp->self.gid, text), strerror(-rc));
+}
+
+/*
+ * Holds a port and its segment; -EADDRINUSE: one of them is taken. Other
+ * errors have been logged, here or by the wire.
+ */
 static int qp_claim(struct nic_qp *qp, uint16_t port)
 {
 	const struct nic_config *c = &qp->nic->config;
@@ -73,8 +84,11 @@ static int qp_claim(struct nic_qp *qp, uint16_t port)
 	int rc;
 
 	rc = qp_bind(qp, port, &fd);
-	if (rc)
+	if (rc) {
+		if (rc != -EADDRINUSE)
+			qp_tell(qp, rc);
 		return rc;
+	}
 	qp->self.qpn = qp_bound_port(fd);
 	rc = wire_shm_open(&wc, &qp->self, &qp->shm);
 	if (rc) {
@@ -107,23 +121,18 @@ static int qp_claim_any(struct nic_qp *qp)
 
 	for (int i = 0; i < PORT_TRIES && rc == -EADDRINUSE; i++)
 		rc = qp_claim(qp, 0);
+	if (rc == -EADDRINUSE)
+		qp_tell(qp, rc);
 	return rc;
 }
 
 static int qp_claim_port(struct nic_qp *qp)
 {
 	const struct nic_config *c = &qp->nic->config;
-	char text[NIC_GID_TEXT];
-	int rc;
 
 	if (c->port_min && c->port_max >= c->port_min)
-		rc = qp_claim_range(qp, c->port_min, c->port_max);
-	else
-		rc = qp_claim_any(qp);
-	if (rc)
-		u_warn("no queue pair on %s (%s): %s", qp->nic->info.name,
-		       nic_gid_text(qp->self.gid, text), strerror(-rc));
-	return rc;
+		return qp_claim_range(qp, c->port_min, c->port_max);
+	return qp_claim_any(qp);
 }
 
 static struct nic_qp *qp_alloc(struct nic *nic, enum nic_qp_type type)

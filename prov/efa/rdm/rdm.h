@@ -82,8 +82,7 @@ struct rdm_comp_error {
 
 struct rdm_comp {
 	void *context;
-	uint64_t len; /* bytes received (of a truncated message: that were
-			 delivered); of a peek: of the whole message */
+	uint64_t len; /* bytes of the message, of a truncated one too */
 	void *buf; /* receive: where the bytes lie */
 	uint64_t data;
 	uint64_t tag;
@@ -264,7 +263,8 @@ int rdm_cancel(struct rdm_ep *ep, void *context);
 
 struct rdm_rma {
 	bool read; /* else write */
-	const struct iovec *iov; /* one element; copied */
+	const struct iovec *iov; /* copied */
+	uint32_t iovcnt; /* 1..RDM_IOV_MAX */
 	struct dev_mr *mr; /* of iov; may be NULL */
 	uint64_t remote; /* address in the peer's region */
 	uint32_t key;

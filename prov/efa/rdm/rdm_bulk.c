@@ -43,8 +43,8 @@ static bool may_wait(const struct rdm_pkt *pkt, uint64_t offset)
 }
 
 /* Posts pkt with [offset, offset + len) of the message behind it. */
-static int post(struct rdm_ep *ep, struct rdm_tx *tx,
-		const struct rdm_pkt *pkt, uint64_t offset, uint64_t len)
+static int post(struct rdm_ep *ep, struct rdm_tx *tx, const struct rdm_pkt *pkt,
+		uint64_t offset, uint64_t len)
 {
 	uint8_t hdr[RDM_PKT_HDR_MAX];
 	struct iovec iov[RDM_IOV_MAX];
@@ -60,8 +60,8 @@ static int post(struct rdm_ep *ep, struct rdm_tx *tx,
 	};
 	int ret;
 
-	wr.iovcnt = (uint16_t)rdm_iov_slice(tx->iov, tx->iovcnt, offset, len,
-					    iov);
+	wr.iovcnt =
+		(uint16_t)rdm_iov_slice(tx->iov, tx->iovcnt, offset, len, iov);
 	ret = dev_post(ep->qp, &wr, 1);
 	if (ret != 1)
 		return ret ? ret : -EAGAIN;
@@ -79,10 +79,10 @@ static uint8_t type_of(const struct rdm_tx *tx, const uint8_t types[4])
 
 int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	static const uint8_t types[4] = {
-		RDM_PKT_EAGER_MSGRTM, RDM_PKT_EAGER_TAGRTM,
-		RDM_PKT_DC_EAGER_MSGRTM, RDM_PKT_DC_EAGER_TAGRTM
-	};
+	static const uint8_t types[4] = { RDM_PKT_EAGER_MSGRTM,
+					  RDM_PKT_EAGER_TAGRTM,
+					  RDM_PKT_DC_EAGER_MSGRTM,
+					  RDM_PKT_DC_EAGER_TAGRTM };
 	struct rdm_pkt pkt;
 	int ret;
 
@@ -129,10 +129,10 @@ static bool medium_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 
 int rdm_medium_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	static const uint8_t types[4] = {
-		RDM_PKT_MEDIUM_MSGRTM, RDM_PKT_MEDIUM_TAGRTM,
-		RDM_PKT_DC_MEDIUM_MSGRTM, RDM_PKT_DC_MEDIUM_TAGRTM
-	};
+	static const uint8_t types[4] = { RDM_PKT_MEDIUM_MSGRTM,
+					  RDM_PKT_MEDIUM_TAGRTM,
+					  RDM_PKT_DC_MEDIUM_MSGRTM,
+					  RDM_PKT_DC_MEDIUM_TAGRTM };
 	int ret;
 
 	tx->type = type_of(tx, types);
@@ -148,10 +148,10 @@ int rdm_medium_start(struct rdm_ep *ep, struct rdm_tx *tx)
 
 int rdm_longcts_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	static const uint8_t types[4] = {
-		RDM_PKT_LONGCTS_MSGRTM, RDM_PKT_LONGCTS_TAGRTM,
-		RDM_PKT_DC_LONGCTS_MSGRTM, RDM_PKT_DC_LONGCTS_TAGRTM
-	};
+	static const uint8_t types[4] = { RDM_PKT_LONGCTS_MSGRTM,
+					  RDM_PKT_LONGCTS_TAGRTM,
+					  RDM_PKT_DC_LONGCTS_MSGRTM,
+					  RDM_PKT_DC_LONGCTS_TAGRTM };
 	struct rdm_pkt pkt;
 	uint64_t head;
 	int ret;

@@ -20,7 +20,7 @@
 	((uint32_t)(type) | RDM_PROTOCOL_VERSION << 8 | (uint32_t)(flags) << 16)
 #define DATA_BIT ((uint32_t)RDM_PKT_CQ_DATA << 16)
 #define EAGER_MSG WORD(RDM_PKT_EAGER_MSGRTM, RDM_PKT_CONNID | RDM_PKT_MSG)
-#define EAGER_TAG                      \
+#define EAGER_TAG                  \
 	WORD(RDM_PKT_EAGER_TAGRTM, \
 	     RDM_PKT_CONNID | RDM_PKT_MSG | RDM_PKT_TAGGED)
 
@@ -53,8 +53,8 @@ static inline bool eager_in(struct rdm_ep *ep, const struct dev_wc *wc)
 	if (u_unlikely(wc->len < len))
 		return false;
 	if (u_unlikely(u_get32(p + 4) != peer->rx_msg_id ||
-		       u_get32(p + len - 4) != peer->connid ||
-		       !peer->greeted || !rdm_reorder_empty(&peer->early)))
+		       u_get32(p + len - 4) != peer->connid || !peer->greeted ||
+		       !rdm_reorder_empty(&peer->early)))
 		return false;
 	comp.tag = tagged ? u_get64(p + 8) : 0;
 	comp.data = word & DATA_BIT ? u_get64(p + len - 12) : 0;

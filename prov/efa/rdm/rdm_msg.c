@@ -38,10 +38,12 @@ static const struct msg_kind {
 	[RDM_PKT_DC_EAGER_MSGRTM] = { .receipt = true },
 	[RDM_PKT_DC_EAGER_TAGRTM] = { .tagged = true, .receipt = true },
 	[RDM_PKT_DC_MEDIUM_MSGRTM] = { .sliced = true, .receipt = true },
-	[RDM_PKT_DC_MEDIUM_TAGRTM] = { .tagged = true, .sliced = true,
+	[RDM_PKT_DC_MEDIUM_TAGRTM] = { .tagged = true,
+				       .sliced = true,
 				       .receipt = true },
 	[RDM_PKT_DC_LONGCTS_MSGRTM] = { .cts = true, .receipt = true },
-	[RDM_PKT_DC_LONGCTS_TAGRTM] = { .tagged = true, .cts = true,
+	[RDM_PKT_DC_LONGCTS_TAGRTM] = { .tagged = true,
+					.cts = true,
 					.receipt = true },
 };
 
@@ -51,8 +53,8 @@ static void hold(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t bytes)
 {
 	msg->held += bytes;
 	ep->held += bytes;
-	if (u_unlikely(ep->held > ep->config.unexpected_max &&
-		       !ep->pressure && !ep->nwaiting)) {
+	if (u_unlikely(ep->held > ep->config.unexpected_max && !ep->pressure &&
+		       !ep->nwaiting)) {
 		ep->pressure = true;
 		ep->stats.pressure++;
 		dev_set_pressure(ep->qp, true);
@@ -349,8 +351,7 @@ static void reading(struct rdm_ep *ep, struct rdm_msg *msg)
 	}
 }
 
-void rdm_msg_wc(struct rdm_ep *ep, struct rdm_msg *msg,
-		const struct dev_wc *wc)
+void rdm_msg_wc(struct rdm_ep *ep, struct rdm_msg *msg, const struct dev_wc *wc)
 {
 	assert(msg->reads);
 	msg->reads--;
@@ -465,8 +466,10 @@ static void msg_begin(struct rdm_ep *ep, struct rdm_peer *peer,
 	if (!msg) {
 		ep->stats.bad_packets++;
 		if (rx)
-			rdm_rx_complete(ep, rx, peer, &(struct rdm_comp){
-				.tag = pkt->tag, .err = RDM_ERR_NOMEM });
+			rdm_rx_complete(
+				ep, rx, peer,
+				&(struct rdm_comp){ .tag = pkt->tag,
+						    .err = RDM_ERR_NOMEM });
 		return;
 	}
 	if (kind->sliced)
@@ -512,9 +515,10 @@ void rdm_msg_first(struct rdm_ep *ep, struct rdm_peer *peer,
 		.len = total,
 		.data = pkt->cq_data,
 		.tag = pkt->tag,
-		.flags = (uint16_t)(
-			(kind->tagged ? RDM_COMP_TAGGED : 0) |
-			(pkt->flags & RDM_PKT_CQ_DATA ? RDM_COMP_DATA : 0)),
+		.flags = (uint16_t)((kind->tagged ? RDM_COMP_TAGGED : 0) |
+				    (pkt->flags & RDM_PKT_CQ_DATA ?
+					     RDM_COMP_DATA :
+					     0)),
 	};
 	rdm_rx_complete(ep, rx, peer, &comp);
 	if (kind->receipt)

@@ -34,8 +34,7 @@ static bool same_addr(const struct dev_addr *a, const struct dev_addr *b)
 static struct rdm_peer *peer_find(struct rdm_ep *ep,
 				  const struct dev_addr *addr)
 {
-	struct rdm_keyq_node *n = rdm_keyq_first(&ep->by_addr,
-						 addr_hash(addr));
+	struct rdm_keyq_node *n = rdm_keyq_first(&ep->by_addr, addr_hash(addr));
 
 	for (; n; n = n->next) {
 		struct rdm_peer *peer =
@@ -47,8 +46,7 @@ static struct rdm_peer *peer_find(struct rdm_ep *ep,
 	return NULL;
 }
 
-static struct rdm_peer *peer_new(struct rdm_ep *ep,
-				 const struct dev_addr *addr)
+static struct rdm_peer *peer_new(struct rdm_ep *ep, const struct dev_addr *addr)
 {
 	struct rdm_peer *peer = u_pool_get(&ep->peers);
 

@@ -18,27 +18,28 @@ static bool peer_can(const struct rdm_ep *ep, const struct rdm_peer *peer,
 	       (read ? RDM_FEATURE_READ : RDM_FEATURE_WRITE);
 }
 
+/* One piece: as much as lies in one local element and one device operation. */
 static int rma_post(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	struct iovec local = tx->iov[0];
-	uint64_t part = u_min(tx->len - tx->sent,
-			      ep->config.dev->info.max_rdma);
-	bool last = part == tx->len - tx->sent;
+	uint64_t left = tx->len - tx->sent;
+	struct iovec local[RDM_IOV_MAX] = { { .iov_len = 0 } };
 	struct dev_wr wr = {
 		.id = rdm_wr_id(RDM_WR_TX, u_pool_id(tx)),
 		.ah = tx->peer->ah,
 		.op = tx->kind == RDM_TX_READ ? DEV_READ : DEV_WRITE,
-		.iov = &local,
+		.iov = local,
 		.iovcnt = 1,
-		.len = part,
 		.rkey = tx->key,
 		.remote = tx->remote + tx->sent,
 		.mr = tx->copy ? NULL : tx->local_mr,
 	};
+	bool last;
 	int ret;
 
-	local.iov_base = (char *)local.iov_base + tx->sent;
-	local.iov_len = part;
+	rdm_iov_slice(tx->iov, tx->iovcnt, tx->sent,
+		      u_min(left, ep->config.dev->info.max_rdma), local);
+	wr.len = local[0].iov_len;
+	last = wr.len == left;
 	if (last && (tx->flags & RDM_DATA)) {
 		wr.op = DEV_WRITE_IMM;
 		wr.imm = (uint32_t)tx->data;
@@ -46,7 +47,7 @@ static int rma_post(struct rdm_ep *ep, struct rdm_tx *tx)
 	ret = dev_post(ep->qp, &wr, 1);
 	if (ret != 1)
 		return ret ? ret : -EAGAIN;
-	tx->sent += part;
+	tx->sent += wr.len;
 	if (!wr.done)
 		tx->wrs++;
 	if (last)
@@ -102,36 +103,45 @@ static int park(struct rdm_ep *ep, struct rdm_tx *tx)
 	return 0;
 }
 
+/* An injected buffer is the caller's again: take the bytes. */
+static int tx_copy(struct rdm_tx *tx)
+{
+	uint8_t *to = malloc(tx->len);
+
+	if (!to)
+		return -ENOMEM;
+	tx->copy = to;
+	for (uint32_t i = 0; i < tx->iovcnt; i++) {
+		memcpy(to, tx->iov[i].iov_base, tx->iov[i].iov_len);
+		to += tx->iov[i].iov_len;
+	}
+	tx->iov[0] = (struct iovec){ tx->copy, tx->len };
+	tx->iovcnt = 1;
+	return 0;
+}
+
 static int tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
-		   const struct rdm_rma *op, uint64_t len)
+		   const struct rdm_rma *op)
 {
 	struct rdm_send send = {
 		.iov = op->iov,
-		.iovcnt = 1,
+		.iovcnt = op->iovcnt,
 		.flags = op->flags,
 		.data = op->data,
 		.context = op->context,
 	};
 
-	rdm_tx_init(tx, peer, &send, len);
+	rdm_tx_init(tx, peer, &send, rdm_iov_len(op->iov, op->iovcnt));
 	tx->kind = op->read ? RDM_TX_READ : RDM_TX_WRITE;
 	tx->remote = op->remote;
 	tx->key = op->key;
 	tx->local_mr = op->mr;
-	if ((op->flags & RDM_INJECT) && len) {
-		tx->copy = malloc(len);
-		if (!tx->copy)
-			return -ENOMEM;
-		memcpy(tx->copy, op->iov[0].iov_base, len);
-		tx->iov[0].iov_base = tx->copy;
-	}
-	return 0;
+	return (op->flags & RDM_INJECT) && tx->len ? tx_copy(tx) : 0;
 }
 
 int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 {
 	struct rdm_peer *peer = rdm_peer_at(ep, op->to);
-	uint64_t len = op->iov[0].iov_len;
 	struct rdm_tx *tx;
 	int ret;
 
@@ -142,7 +152,7 @@ int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 	tx = u_pool_get(&ep->txs);
 	if (!tx)
 		return -EAGAIN;
-	if (tx_fill(tx, peer, op, len)) {
+	if (tx_fill(tx, peer, op)) {
 		rdm_tx_free(ep, tx);
 		return -ENOMEM;
 	}

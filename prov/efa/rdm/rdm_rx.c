@@ -88,8 +88,7 @@ static struct rdm_rx *take_part(struct rdm_ep *ep, struct rdm_rx *rx,
 	return part;
 }
 
-struct rdm_rx *rdm_rx_take(struct rdm_ep *ep, struct rdm_rx *rx,
-			   uint64_t total)
+struct rdm_rx *rdm_rx_take(struct rdm_ep *ep, struct rdm_rx *rx, uint64_t total)
 {
 	if (u_unlikely(rx->flags & RDM_MULTI_RECV))
 		return take_part(ep, rx, total);
@@ -183,8 +182,8 @@ static void multi_fill(struct rdm_ep *ep, struct rdm_rx *rx)
 
 	while (more) {
 		struct rdm_match_recv *m = &rx->match;
-		struct rdm_msg *msg = msg_find(ep, m->peer, rx->flags, m->tag,
-					       m->ignore);
+		struct rdm_msg *msg =
+			msg_find(ep, m->peer, rx->flags, m->tag, m->ignore);
 		struct rdm_rx *part;
 
 		if (!msg)

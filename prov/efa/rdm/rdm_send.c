@@ -16,9 +16,8 @@
 /* Type, version and flags of an eager request, as one little-endian word. */
 #define EAGER_WORD(type, flags) \
 	((uint32_t)(type) | RDM_PROTOCOL_VERSION << 8 | (uint32_t)(flags) << 16)
-#define EAGER_MSG \
-	EAGER_WORD(RDM_PKT_EAGER_MSGRTM, RDM_PKT_CONNID | RDM_PKT_MSG)
-#define EAGER_TAG              \
+#define EAGER_MSG EAGER_WORD(RDM_PKT_EAGER_MSGRTM, RDM_PKT_CONNID | RDM_PKT_MSG)
+#define EAGER_TAG                        \
 	EAGER_WORD(RDM_PKT_EAGER_TAGRTM, \
 		   RDM_PKT_CONNID | RDM_PKT_MSG | RDM_PKT_TAGGED)
 /* The longest header that eager_hdr writes. */
@@ -117,8 +116,8 @@ static inline int send_eager(struct rdm_ep *ep, struct rdm_peer *peer,
 
 static bool can_read(const struct rdm_ep *ep, const struct rdm_peer *peer)
 {
-	return peer->shaken && (peer->features & ep->features &
-				RDM_FEATURE_READ) != 0;
+	return peer->shaken &&
+	       (peer->features & ep->features & RDM_FEATURE_READ) != 0;
 }
 
 static int start(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_tx *tx)
@@ -141,9 +140,10 @@ static int start(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_tx *tx)
 	return rdm_longcts_start(ep, tx);
 }
 
-static __attribute__((noinline)) int
-send_slow(struct rdm_ep *ep, struct rdm_peer *peer, const struct rdm_send *op,
-	  uint64_t len)
+static __attribute__((noinline)) int send_slow(struct rdm_ep *ep,
+					       struct rdm_peer *peer,
+					       const struct rdm_send *op,
+					       uint64_t len)
 {
 	struct rdm_tx *tx = u_pool_get(&ep->txs);
 	int ret;
@@ -177,10 +177,10 @@ int rdm_send(struct rdm_ep *ep, const struct rdm_send *op)
 		return -EINVAL;
 	len = op->iovcnt == 1 ? op->iov[0].iov_len :
 				rdm_iov_len(op->iov, op->iovcnt);
-	if (u_likely(len <= ep->eager_max && peer->shaken &&
-		     !peer->keep_raw && !(op->flags & RDM_DELIVERY))) {
-		hdr_len = eager_hdr(hdr, op, peer->tx_msg_id,
-				    ep->qp->addr.qkey);
+	if (u_likely(len <= ep->eager_max && peer->shaken && !peer->keep_raw &&
+		     !(op->flags & RDM_DELIVERY))) {
+		hdr_len =
+			eager_hdr(hdr, op, peer->tx_msg_id, ep->qp->addr.qkey);
 		return send_eager(ep, peer, op, len, hdr, hdr_len);
 	}
 	return send_slow(ep, peer, op, len);

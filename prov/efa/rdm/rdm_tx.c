@@ -198,8 +198,7 @@ static bool ctl_post(struct rdm_ep *ep, struct rdm_ctl *ctl)
 	return true;
 }
 
-void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
-		  struct rdm_pkt *pkt)
+void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_pkt *pkt)
 {
 	struct rdm_ctl *ctl;
 
@@ -208,7 +207,8 @@ void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
 	ctl = u_pool_get(&ep->ctl_pool);
 	if (!ctl) {
 		u_warn("no memory for a %s packet; an operation of a peer "
-		       "will not complete", rdm_pkt_row(pkt->type)->name);
+		       "will not complete",
+		       rdm_pkt_row(pkt->type)->name);
 		return;
 	}
 	rdm_pkt_identity(ep, peer, pkt);
@@ -240,8 +240,7 @@ static bool worth_retry(uint8_t status)
 	return status == DEV_RNR || status == DEV_UNREACHABLE;
 }
 
-void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl,
-		const struct dev_wc *wc)
+void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl, const struct dev_wc *wc)
 {
 	struct rdm_peer *peer = ctl->peer;
 

@@ -304,16 +304,6 @@ static void limits__come_back_as_hinted(void **state)
 	assert_int_equal(info->rx_attr->size, 33);
 }
 
-static void iov_limit__is_one_with_rma(void **state)
-{
-	hints->caps = FI_MSG | FI_RMA;
-	assert_int_equal(get(), 0);
-	assert_int_equal(info->tx_attr->iov_limit, 1);
-	hints->caps = FI_MSG;
-	assert_int_equal(get(), 0);
-	assert_int_equal(info->tx_attr->iov_limit, 4);
-}
-
 static void inject_size__leaves_room_for_headers(void **state)
 {
 	assert_int_equal(get(), 0);
@@ -392,7 +382,6 @@ int main(void)
 		TEST(tclass__known_ones),
 		TEST(limits__cannot_be_exceeded),
 		TEST(limits__come_back_as_hinted),
-		TEST(iov_limit__is_one_with_rma),
 		TEST(inject_size__leaves_room_for_headers),
 		TEST(order__sas_and_no_other),
 		TEST(op_flags__come_back),

@@ -363,6 +363,41 @@ static void sread_all_ways(enum fi_wait_obj wait_obj)
 	post_recv(8);
 	assert_int_equal(fi_cancel(&f.ep[1]->fid, &rx), 0);
 	assert_int_equal(fi_cq_sread(f.cq[1], &entry, 1, NULL, -1), -FI_EAVAIL);
+	assert_int_equal(fi_cq_sread(f.cq[1], NULL, 0, NULL, -1), 0);
+	fixture_close(&f);
+}
+
+/* An endpoint that talks to itself, so that one thread can wait for it. */
+static void sread__waits_for_a_threshold(void **state)
+{
+	struct fi_cq_attr attr = { .format = FI_CQ_FORMAT_TAGGED,
+				   .wait_cond = FI_CQ_COND_THRESHOLD };
+	struct fi_cq_tagged_entry entry[4];
+	uint8_t name[EFA_ADDR_LEN];
+	size_t len = sizeof(name);
+	struct fid_cq *cq;
+	struct fid_ep *ep;
+	fi_addr_t self;
+
+	fixture_open(&f, &(struct fixture_config){ .disabled = true });
+	assert_int_equal(fi_cq_open(f.domain, &attr, &cq, NULL), 0);
+	assert_int_equal(fi_endpoint(f.domain, f.info, &ep, NULL), 0);
+	assert_int_equal(fi_ep_bind(ep, &cq->fid, FI_TRANSMIT | FI_RECV), 0);
+	assert_int_equal(fi_ep_bind(ep, &f.av->fid, 0), 0);
+	assert_int_equal(fi_enable(ep), 0);
+	assert_int_equal(fi_getname(&ep->fid, name, &len), 0);
+	assert_int_equal(fi_av_insert(f.av, name, 1, &self, 0, NULL), 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(fi_recv(ep, in, 8, NULL, self, &rx), 0);
+		assert_int_equal(fi_inject(ep, out, 8, self), 0);
+	}
+	assert_int_equal(fi_cq_sread(cq, entry, 4, (void *)3, -1), 3);
+	/* What came in time is given when not enough did. */
+	assert_int_equal(fi_recv(ep, in, 8, NULL, self, &rx), 0);
+	assert_int_equal(fi_inject(ep, out, 8, self), 0);
+	assert_int_equal(fi_cq_sread(cq, entry, 4, (void *)2, 20), 1);
+	assert_int_equal(fi_close(&ep->fid), 0);
+	assert_int_equal(fi_close(&cq->fid), 0);
 	fixture_close(&f);
 }
 
@@ -435,6 +470,7 @@ int main(void)
 		cmocka_unit_test(strerror__knows_or_says_so),
 		cmocka_unit_test(multi_recv__packs_and_releases),
 		cmocka_unit_test(counters__count_without_entries),
+		cmocka_unit_test(sread__waits_for_a_threshold),
 		cmocka_unit_test(sread__without_a_wait_object),
 		cmocka_unit_test(sread__with_a_descriptor),
 		cmocka_unit_test(trywait__then_poll),

@@ -102,7 +102,9 @@ static void close__event_queue_after_endpoint(void **state)
 
 	fixture_open(&f, &(struct fixture_config){ .disabled = true });
 	assert_int_equal(fi_eq_open(f.fabric, NULL, &eq, NULL), 0);
+	assert_int_equal(fi_enable(f.ep[0]), 0);
 	assert_int_equal(fi_ep_bind(f.ep[0], &eq->fid, 0), 0);
+	assert_int_equal(fi_ep_bind(f.ep[0], &eq->fid, 0), -FI_EINVAL);
 	assert_int_equal(fi_close(&eq->fid), -FI_EBUSY);
 	assert_int_equal(fi_close(&f.ep[0]->fid), 0);
 	assert_int_equal(fi_close(&eq->fid), 0);

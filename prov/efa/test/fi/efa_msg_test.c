@@ -445,7 +445,7 @@ static void rma__msg_and_inject(void **state)
 
 static void rma__mistakes(void **state)
 {
-	struct iovec iov[2] = { { out, 4 }, { out, 4 } };
+	struct iovec iov[5] = { { out, 4 }, { out, 4 } };
 	struct fi_rma_iov where = { 0, 5, 1 };
 	struct fi_msg_rma msg = { .msg_iov = iov,
 				  .iov_count = 1,
@@ -455,7 +455,7 @@ static void rma__mistakes(void **state)
 				  .context = &tx };
 
 	assert_int_equal(fi_writemsg(f.ep[0], &msg, 0), -FI_EINVAL);
-	assert_int_equal(fi_writev(f.ep[0], iov, NULL, 2, f.addr[1], 0, 1, &tx),
+	assert_int_equal(fi_writev(f.ep[0], iov, NULL, 5, f.addr[1], 0, 1, &tx),
 			 -FI_EINVAL);
 	assert_int_equal(fi_write(f.ep[0], out, 4, NULL, f.addr[1], 0,
 				  UINT64_C(1) << 32, &tx),

@@ -98,6 +98,13 @@ static void load__defaults(void **state)
 	assert_null(config.shm_dir);
 }
 
+static void load__lane_size_is_a_power_of_two(void **state)
+{
+	load("FI_EFA_LANE_SIZE", "100k");
+	assert_warned("FI_EFA_LANE_SIZE", "100k", "a power of two");
+	assert_int_equal(efa_settings.lane_size, 128 << 10);
+}
+
 static void load__reaches_device_config(void **state)
 {
 	struct dev_config config;
@@ -228,6 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(load__defaults),
+		TEST(load__lane_size_is_a_power_of_two),
 		TEST(load__reaches_device_config),
 		TEST(load__numbers),
 		TEST(load__bad_number_is_one_warning_and_the_default),

@@ -27,8 +27,8 @@ static void end_open(struct pair_end *e, const struct pair_options *o)
 		.tx_size = 1024,
 		.medium_max = PAIR_MEDIUM,
 		.read_min = PAIR_READ,
-		.unexpected_max =
-			o->unexpected_max ? o->unexpected_max : 1 << 20,
+		.unexpected_max = o->unexpected_max ? o->unexpected_max :
+						      1 << 20,
 		.min_multi_recv = 64,
 	};
 	assert_int_equal(rdm_ep_open(&config, &e->ep), 0);

@@ -375,6 +375,7 @@ static void rma(bool shaken, bool read, uint64_t len, uint32_t flags,
 	pair_fill(local, 2, sizeof(local));
 	op = (struct rdm_rma){ .read = read,
 			       .iov = &iov,
+			       .iovcnt = 1,
 			       .remote = (uintptr_t)target,
 			       .key = good_key ? mr->key : mr->key + 1,
 			       .flags = flags | RDM_COMPLETION,
@@ -421,6 +422,44 @@ static void rdm_rma__moves_bytes(void **state)
 	}
 }
 
+/* Several local pieces, of which one is empty. */
+static void rdm_rma__gathers_and_scatters(void **state)
+{
+	static uint8_t target[1000], local[1000];
+	struct iovec iov[3] = { { local, 300 },
+				{ local, 0 },
+				{ local + 300, 700 } };
+	struct rdm_rma op = { .iov = iov,
+			      .iovcnt = 3,
+			      .remote = (uintptr_t)target,
+			      .flags = RDM_COMPLETION };
+	struct dev_mr *mr;
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &inlined);
+	pair_shake(&p);
+	assert_int_equal(dev_mr_open(p.b.dev, target, sizeof(target),
+				     DEV_REMOTE_READ | DEV_REMOTE_WRITE, &mr),
+			 0);
+	op.to = p.a.peer;
+	op.key = mr->key;
+	pair_fill(local, 6, sizeof(local));
+	assert_int_equal(rdm_rma(p.a.ep, &op), 0);
+	pair_run(&p);
+	assert_int_equal(pair_comp(&p.a).len, 1000);
+	pair_check(target, 6, sizeof(target));
+	memset(local, 0, sizeof(local));
+	op.read = true;
+	assert_int_equal(rdm_rma(p.a.ep, &op), 0);
+	pair_run(&p);
+	pair_comp(&p.a);
+	pair_check(local, 6, sizeof(local));
+	pair_no_comp(&p.a);
+	dev_mr_close(mr);
+	pair_close(&p);
+}
+
 static void rdm_rma__bad_key_moves_nothing(void **state)
 {
 	(void)state;
@@ -443,6 +482,7 @@ int main(void)
 		cmocka_unit_test(rdm_cancel__one_entry_then_free),
 		cmocka_unit_test(rdm_ep_forget__numbers_go_on),
 		cmocka_unit_test(rdm_rma__moves_bytes),
+		cmocka_unit_test(rdm_rma__gathers_and_scatters),
 		cmocka_unit_test(rdm_rma__bad_key_moves_nothing),
 	};
 

@@ -63,8 +63,9 @@ static void rdm_rma__unreachable_peer_is_an_error(void **state)
 {
 	uint8_t byte = 0;
 	struct iovec iov = { &byte, 1 };
-	struct rdm_rma op = { .iov = &iov, .read = true,
-			      .flags = RDM_COMPLETION };
+	struct rdm_rma op = {
+		.iov = &iov, .iovcnt = 1, .read = true, .flags = RDM_COMPLETION
+	};
 	struct pair p;
 
 	(void)state;
@@ -90,8 +91,8 @@ static void rdm_ctl__lost_answers_are_sent_again(void **state)
 	pair_open(&p, &completing);
 	pair_fill(out, 3, sizeof(out));
 	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
-	assert_int_equal(pair_send(&p.a, out, sizeof(out), 0, RDM_DELIVERY,
-				   NULL), 0);
+	assert_int_equal(
+		pair_send(&p.a, out, sizeof(out), 0, RDM_DELIVERY, NULL), 0);
 	for (int turn = 0; turn < 2000 && rdm_cq_empty(p.a.cq); turn++) {
 		struct dev_record_wr *wr = dev_record_take(p.a.qp);
 

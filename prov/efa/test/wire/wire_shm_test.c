@@ -9,8 +9,19 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define HAVE_TSAN 1
+#elif defined(__has_feature)
+#define HAVE_TSAN __has_feature(thread_sanitizer)
+#else
+#define HAVE_TSAN 0
+#endif
 
 #define SEG_B "efa-%u-00000000000000000000ffff7f000001-2"
 
@@ -351,6 +362,39 @@ static void wire_shm_poll__laps_wrap(void **state)
 	assert_int_equal(wire_shm_stats(f->b)->bad_records, 0);
 }
 
+/* The kernel kills whoever calls it, but for read, write and exit. */
+static void to_and_fro(struct child *c, struct fixture *f)
+{
+	struct wire_shm_pkt pkt[4];
+	char bytes[2000] = { 0 };
+	uint32_t i;
+	int n;
+
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
+	for (i = 0; i < 100000; i++) {
+		if (send_bytes(f->ab, i, bytes, i % 50 ? i % 50 : 2000))
+			break;
+		if (i % 3)
+			continue;
+		while ((n = wire_shm_poll(f->b, pkt, 4)))
+			wire_shm_give_back(f->b);
+	}
+	syscall(SYS_exit, i == 100000 ? 0 : 1);
+}
+
+static void wire_shm_send__and_poll_make_no_system_call(void **state)
+{
+	struct fixture *f = *state;
+	struct child c;
+
+	if (HAVE_TSAN)
+		skip(); /* makes some itself */
+	/* The lane is known from here on. */
+	poll_drop(f->b);
+	child_start(&c, to_and_fro, f);
+	assert_int_equal(child_end(&c), 0);
+}
+
 static void wire_shm_set_pressure__holds_requests_only(void **state)
 {
 	struct fixture *f = *state;
@@ -437,6 +481,7 @@ int main(void)
 		IN_PAIR(wire_shm_can_send__agrees_with_send),
 		IN_PAIR(wire_shm_poll__takes_no_payload_for_a_record),
 		IN_PAIR(wire_shm_poll__laps_wrap),
+		IN_PAIR(wire_shm_send__and_poll_make_no_system_call),
 		IN_PAIR(wire_shm_set_pressure__holds_requests_only),
 		IN_PAIR(wire_shm_arm__tells_the_sender_once),
 		IN_PAIR(wire_shm_arm__refuses_while_there_is_work),
