@@ -8,9 +8,10 @@
  *
  * A process number means something only inside one namespace, and is reused.
  * So the peer's header names a token in its memory: who reads that token at
- * that address of that process has found the peer. Before each copy the lock
- * of the peer's segment is looked at, or a process that got the number since
- * would lose its memory.
+ * that address of that process has found the peer. Before a copy the lock of
+ * the peer's segment is looked at, or a process that got the number since would
+ * lose its memory; not each time, for a number comes again only after all
+ * others had their turn.
  */
 #include "wire/wire_shm.h"
 
@@ -18,6 +19,7 @@
 
 #include "util/u_hash.h"
 #include "util/u_log.h"
+#include "util/u_time.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -26,6 +28,8 @@
 
 /* Bytes of one system call: beyond 2 GiB the kernel cuts short. */
 #define CHUNK (UINT64_C(1) << 30)
+/* Nobody starts processes so fast that a number is reused within. */
+#define REUSE U_MSEC
 
 /* Who this process is; drawn anew in a forked child. */
 static struct {
@@ -155,6 +159,21 @@ enum wire_shm_copy wire_shm_link_copy(struct wire_shm_link *l)
 	return (enum wire_shm_copy)l->copy;
 }
 
+static bool lives(struct wire_shm_link *l)
+{
+	uint64_t now = u_now();
+
+	if (atomic_load_explicit(&l->state->word, memory_order_relaxed) &
+	    WIRE_SHM_CLOSED)
+		return false;
+	if (now - l->seen_alive < REUSE)
+		return true;
+	if (!wire_shm_locked(l->fd, WIRE_SHM_LOCK_OWNER))
+		return false;
+	l->seen_alive = now;
+	return true;
+}
+
 static int copy(struct wire_shm_link *l, void *local, uint64_t remote,
 		size_t len, bool write)
 {
@@ -167,7 +186,7 @@ static int copy(struct wire_shm_link *l, void *local, uint64_t remote,
 		memmove(write ? there : local, write ? local : there, len);
 		return 0;
 	case WIRE_SHM_COPY_CMA:
-		if (!wire_shm_locked(l->fd, WIRE_SHM_LOCK_OWNER))
+		if (!lives(l))
 			return -ESRCH;
 		return cma(l->about.pid, local, remote, len, write);
 	case WIRE_SHM_COPY_RING:

@@ -96,6 +96,7 @@ struct wire_shm_link {
 	pid_t maker; /* process that opened it */
 	int fd;
 	int copy; /* enum wire_shm_copy; -1: not found out */
+	uint64_t seen_alive; /* ns; when a copy looked at the owner's lock */
 } U_LINE_ALIGNED;
 
 /* wire_shm_file.c: files of this user with an owner */

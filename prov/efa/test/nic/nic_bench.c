@@ -11,11 +11,13 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -310,6 +312,9 @@ int main(int argc, char **argv)
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		die("socketpair", -errno);
 	child = fork();
+	/* Who waits for a parent that was killed waits for ever. */
+	if (!child)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(child ? 0 : 1);
 	end_open(&e, pair[!child]);
 	if (child)

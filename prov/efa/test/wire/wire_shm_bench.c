@@ -15,12 +15,14 @@
 #include "util/u_time.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -385,6 +387,9 @@ int main(int argc, char **argv)
 	child = fork();
 	must(child >= 0, "fork");
 	s.me = !child;
+	/* Who waits for a parent that was killed waits for ever. */
+	if (!child)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(cpu[s.me]);
 	side_open(&s, dir);
 	run(&s, rounds, argc > 4 ? argv[4] : "");

@@ -276,6 +276,39 @@ static void wire_shm_link_copy__no_cma_is_ring(void **state)
 	peer_end(&p);
 }
 
+static void peer_closes(struct child *c, struct fixture *f)
+{
+	struct wire_shm *w = open_of(f, 9);
+
+	CHECK(w != NULL);
+	child_say(c);
+	child_wait(c);
+	wire_shm_close(w);
+	child_say(c);
+	child_wait(c);
+}
+
+/* The process lives on, but its memory is none of ours any more. */
+static void wire_shm_read__ends_when_the_peer_closes(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_shm_id id = id_of(9);
+	struct wire_shm_link *l;
+	struct child c;
+	uint64_t here;
+
+	child_start(&c, peer_closes, f);
+	child_hear(&c);
+	assert_int_equal(wire_shm_link_open(f->a, &id, &l), 0);
+	if (wire_shm_link_copy(l) == WIRE_SHM_COPY_CMA)
+		assert_int_equal(wire_shm_read(l, &here, (uintptr_t)f, 8), 0);
+	child_go_on(&c);
+	child_hear(&c);
+	assert_true(wire_shm_read(l, &here, (uintptr_t)f, 8) < 0);
+	wire_shm_link_close(l);
+	child_kill(&c);
+}
+
 /* The number leads to a process, but not to the one that has the token. */
 static void wire_shm_link_copy__wrong_process_is_ring(void **state)
 {
@@ -361,6 +394,7 @@ int main(void)
 		IN_PAIR(wire_shm_link_check__sees_the_owner_die),
 		IN_PAIR(wire_shm_link_copy__same_process_is_self),
 		IN_PAIR(wire_shm_link_copy__another_process_is_cma),
+		IN_PAIR(wire_shm_read__ends_when_the_peer_closes),
 		IN_DIR(wire_shm_link_copy__no_cma_is_ring),
 		IN_PAIR(wire_shm_link_copy__wrong_process_is_ring),
 		IN_PAIR(wire_shm_link_copy__forked_child_is_not_self),
