@@ -46,24 +46,25 @@ static void recv_data(struct stream *st, void *context)
 	ft_recv(&st->ft, &st->data, st->size, DATA_TAG, context);
 }
 
-/* The reply's receive is posted before anything is sent: msg mode relies on
- * the client having no other receive. */
-static double run_client(struct stream *st)
+/*
+ * One time stamp a window. The reply's receive is posted before anything is
+ * sent: msg mode relies on the client having no other receive.
+ */
+static void run_client(struct stream *st, uint64_t *stamp)
 {
 	struct ft *ft = &st->ft;
-	uint64_t start = 0, replies = ft->rx_done;
+	uint64_t replies = ft->rx_done;
 
+	stamp[0] = ft_now();
 	for (size_t w = 0; w < st->windows; w++) {
-		if (w == st->warmup)
-			start = ft_now();
 		ft_recv(ft, &st->reply, REPLY_SIZE, REPLY_TAG,
 			&st->reply_context);
 		for (size_t i = 0; i < ft->opt.window; i++)
 			send_data(st, i);
 		ft_wait_tx(ft);
 		ft_wait_rx(ft, ++replies);
+		stamp[w + 1] = ft_now();
 	}
-	return (double)(ft_now() - start) / 1e9;
 }
 
 static void run_server(struct stream *st)
@@ -99,32 +100,50 @@ static size_t windows_for(const struct stream *st)
 	return st->size <= (256u << 10) ? 300 : 40;
 }
 
-static void report(const struct stream *st, double seconds)
+/* All windows together, and the median window, which others using the machine
+ * do not disturb. */
+static void report(const struct stream *st, const uint64_t *stamp)
 {
-	double messages =
-		(double)((st->windows - st->warmup) * st->ft.opt.window);
+	size_t n = st->windows - st->warmup;
+	uint32_t *sample = ft_alloc(n * sizeof(*sample));
+	double window = (double)st->ft.opt.window;
+	struct ft_stats s;
 
-	printf("%10zu %10.0f %12.1f %14.0f\n", st->size, messages,
-	       messages * (double)st->size / seconds / 1e6, messages / seconds);
+	for (size_t i = 0; i < n; i++)
+		sample[i] = (uint32_t)(stamp[st->warmup + i + 1] -
+				       stamp[st->warmup + i]);
+	s = ft_stats_of(sample, n);
+	printf("%10zu %10zu %12.1f %14.0f %12.1f %14.0f\n", st->size,
+	       n * st->ft.opt.window,
+	       window * (double)st->size / s.average * 1e3,
+	       window / s.average * 1e9,
+	       window * (double)st->size / s.median * 1e3,
+	       window / s.median * 1e9);
+	free(sample);
 }
 
 static void run_size(struct stream *st)
 {
 	struct ft *ft = &st->ft;
+	uint64_t *stamp;
 
 	st->windows = windows_for(st);
 	st->warmup = st->windows / 10 + 1;
 	st->windows += st->warmup;
+	stamp = ft_alloc((st->windows + 1) * sizeof(*stamp));
 	st->data = ft_buf_new(ft, st->size);
 	st->reply = ft_buf_new(ft, REPLY_SIZE);
 	for (size_t i = 0; !ft->client && i < ft->opt.window; i++)
 		recv_data(st, &st->context[i]);
 	ft_sync(ft);
 	if (ft->client)
-		report(st, run_client(st));
+		run_client(st, stamp);
 	else
 		run_server(st);
 	ft_sync(ft);
+	if (ft->client)
+		report(st, stamp);
+	free(stamp);
 	ft_buf_free(&st->data);
 	ft_buf_free(&st->reply);
 }
@@ -141,8 +160,9 @@ int main(int argc, char **argv)
 					  .format = FI_CQ_FORMAT_CONTEXT });
 	st.context = ft_alloc(ft->opt.window * sizeof(*st.context));
 	if (ft->client)
-		printf("#%9s %10s %12s %14s  window %zu, %s\n", "bytes",
-		       "messages", "MB/s", "messages/s", ft->opt.window,
+		printf("#%9s %10s %12s %14s %12s %14s  window %zu, %s\n",
+		       "bytes", "messages", "MB/s", "messages/s", "median MB/s",
+		       "messages/s", ft->opt.window,
 		       ft->opt.tagged ? "tagged" : "msg");
 	for (size_t i = 0; i < ft->opt.nsizes; i++) {
 		st.size = ft->opt.size[i];

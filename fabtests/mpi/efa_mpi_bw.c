@@ -9,7 +9,7 @@
 static const struct mt_program program = {
 	.name = "efa_mpi_bw",
 	.summary = "bandwidth in one direction",
-	.columns = "        MB/s",
+	.columns = "        MB/s       median",
 	.min = 1,
 	.max = 4u << 20,
 	.small = { .count = 100, .skip = 10 },
@@ -24,15 +24,20 @@ int main(int argc, char **argv)
 	mt_stream_init(&mt);
 	for (size_t size = mt_next_size(&mt, MT_NO_SIZE); size != MT_NO_SIZE;
 	     size = mt_next_size(&mt, size)) {
-		double t = mt_stream_run(&mt, size, (struct mt_stream){ 0 });
-		double bytes = (double)size * (double)mt.loop.count *
-			       (double)mt_stream_window(&mt, size);
-		double mine = mt.first ? bytes / t / 1e6 : 0, sum = 0;
+		struct mt_times t =
+			mt_stream_run(&mt, size, (struct mt_stream){ 0 });
+		double bytes =
+			(double)size * (double)mt_stream_window(&mt, size);
+		double mine[2] = { 0 }, sum[2];
 
-		MPI_Reduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, 0,
+		if (mt.first) {
+			mine[0] = bytes / t.mean / 1e6;
+			mine[1] = bytes / t.median / 1e6;
+		}
+		MPI_Reduce(mine, sum, 2, MPI_DOUBLE, MPI_SUM, 0,
 			   MPI_COMM_WORLD);
 		if (!mt.rank)
-			printf("%10zu %12.2f\n", size, sum);
+			printf("%10zu %12.2f %12.2f\n", size, sum[0], sum[1]);
 		fflush(stdout);
 	}
 	mt_stream_fini(&mt);

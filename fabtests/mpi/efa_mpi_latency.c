@@ -12,7 +12,7 @@
 static const struct mt_program program = {
 	.name = "efa_mpi_latency",
 	.summary = "one-way latency of MPI_Send and MPI_Recv",
-	.columns = "      usec",
+	.columns = "      usec     median",
 	.min = 0,
 	.max = 4u << 20,
 	.small = { .count = 10000, .skip = 100 },
@@ -37,29 +37,33 @@ static void recv_one(struct mt *mt, char *rx, size_t size, size_t iteration)
 			 program.name);
 }
 
-/* Microseconds one way on a measuring rank, else 0. */
-static double run(struct mt *mt, char *tx, char *rx, size_t size)
+static void one_round(struct mt *mt, char *tx, char *rx, size_t size, size_t i)
 {
-	double start = 0;
+	if (!mt->first) {
+		recv_one(mt, rx, size, i);
+		send_one(mt, tx, size, i);
+		return;
+	}
+	send_one(mt, tx, size, i);
+	/* The message is on its way: the stamp costs nothing. */
+	if (i >= mt->loop.skip)
+		mt_clock_stamp(mt);
+	recv_one(mt, rx, size, i);
+}
 
+/* Of a round trip on a measuring rank, else zeros. */
+static struct mt_times run(struct mt *mt, char *tx, char *rx, size_t size)
+{
 	mt_begin(mt, size);
 	MPI_Barrier(MPI_COMM_WORLD);
 	if (mt->partner < 0)
-		return 0;
+		return (struct mt_times){ 0 };
 	for (size_t i = 0; i < mt->loop.count + mt->loop.skip; i++) {
 		if (i == mt->loop.skip)
-			start = MPI_Wtime();
-		if (mt->first) {
-			send_one(mt, tx, size, i);
-			recv_one(mt, rx, size, i);
-		} else {
-			recv_one(mt, rx, size, i);
-			send_one(mt, tx, size, i);
-		}
+			mt_clock_start(mt);
+		one_round(mt, tx, rx, size, i);
 	}
-	if (!mt->first)
-		return 0;
-	return (MPI_Wtime() - start) * 1e6 / (2.0 * (double)mt->loop.count);
+	return mt->first ? mt_clock_stop(mt) : (struct mt_times){ 0 };
 }
 
 int main(int argc, char **argv)
@@ -72,12 +76,15 @@ int main(int argc, char **argv)
 	rx = mt_alloc(mt.max);
 	for (size_t size = mt_next_size(&mt, MT_NO_SIZE); size != MT_NO_SIZE;
 	     size = mt_next_size(&mt, size)) {
-		double mine = run(&mt, tx, rx, size), sum = 0;
+		struct mt_times t = run(&mt, tx, rx, size);
+		double mine[2] = { t.mean / 2, t.median / 2 }, sum[2];
 
-		MPI_Reduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, 0,
+		MPI_Reduce(mine, sum, 2, MPI_DOUBLE, MPI_SUM, 0,
 			   MPI_COMM_WORLD);
 		if (!mt.rank)
-			printf("%10zu %10.3f\n", size, sum / mt.pairs);
+			printf("%10zu %10.3f %10.3f\n", size,
+			       sum[0] * 1e6 / mt.pairs,
+			       sum[1] * 1e6 / mt.pairs);
 		fflush(stdout);
 	}
 	free(tx);

@@ -12,7 +12,7 @@
 static const struct mt_program program = {
 	.name = "efa_mpi_mr",
 	.summary = "multi-pair message rate and bandwidth",
-	.columns = "        MB/s     messages/s",
+	.columns = "        MB/s     messages/s         median",
 	.min = 1,
 	.max = 4u << 20,
 	.small = { .count = 100, .skip = 10 },
@@ -27,17 +27,18 @@ int main(int argc, char **argv)
 	mt_stream_init(&mt);
 	for (size_t size = mt_next_size(&mt, MT_NO_SIZE); size != MT_NO_SIZE;
 	     size = mt_next_size(&mt, size)) {
-		double mine = mt_stream_run(
+		struct mt_times t = mt_stream_run(
 			&mt, size, (struct mt_stream){ .barrier = true });
-		double sum = 0, rate;
+		double mine[2] = { t.mean, t.median }, sum[2], messages;
 
-		MPI_Reduce(&mine, &sum, 1, MPI_DOUBLE, MPI_SUM, 0,
+		MPI_Reduce(mine, sum, 2, MPI_DOUBLE, MPI_SUM, 0,
 			   MPI_COMM_WORLD);
-		rate = mt.pairs * (double)mt.loop.count *
-		       (double)mt_stream_window(&mt, size) / (sum / mt.pairs);
+		messages = (double)mt.pairs * mt.pairs *
+			   (double)mt_stream_window(&mt, size);
 		if (!mt.rank)
-			printf("%10zu %12.2f %14.0f\n", size,
-			       rate * (double)size / 1e6, rate);
+			printf("%10zu %12.2f %14.0f %14.0f\n", size,
+			       messages * (double)size / sum[0] / 1e6,
+			       messages / sum[0], messages / sum[1]);
 		fflush(stdout);
 	}
 	mt_stream_fini(&mt);

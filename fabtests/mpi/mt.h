@@ -61,6 +61,10 @@ struct mt {
 	bool verify;
 	const char *op;
 
+	double start; /* of the timed iterations */
+	double *stamp; /* [loop.count]; stamps of them are set */
+	size_t stamps;
+
 	struct mt_loop loop; /* of the size at hand, from mt_begin() */
 	uint64_t checked; /* messages looked at on this rank */
 	uint64_t failed; /* of them, those with a wrong byte */
@@ -73,6 +77,16 @@ int mt_finish(struct mt *mt);
 /* The size after this one, or MT_NO_SIZE; starts from MT_NO_SIZE. */
 size_t mt_next_size(const struct mt *mt, size_t size);
 void mt_begin(struct mt *mt, size_t size);
+
+/* mt_clock.c: start, a stamp in each of loop.count iterations, stop */
+struct mt_times {
+	double mean; /* seconds of an iteration */
+	double median;
+};
+
+void mt_clock_start(struct mt *mt);
+void mt_clock_stamp(struct mt *mt);
+struct mt_times mt_clock_stop(struct mt *mt);
 
 /* Page aligned and touched; ends the job when there is no memory. */
 void *mt_alloc(size_t size);
@@ -120,7 +134,7 @@ struct mt_stream {
 size_t mt_stream_window(const struct mt *mt, size_t size);
 void mt_stream_init(struct mt *mt);
 void mt_stream_fini(struct mt *mt);
-/* Seconds for loop.count windows on a measuring rank, else 0. */
-double mt_stream_run(struct mt *mt, size_t size, struct mt_stream how);
+/* The times of a window on a measuring rank, else zeros. */
+struct mt_times mt_stream_run(struct mt *mt, size_t size, struct mt_stream how);
 
 #endif

@@ -197,6 +197,10 @@ void mt_begin(struct mt *mt, size_t size)
 		mt->loop = small ? VERIFY_SMALL : VERIFY_LARGE;
 	if (mt->iterations)
 		mt->loop.count = mt->iterations;
+	free(mt->stamp);
+	mt->stamp = calloc(mt->loop.count, sizeof(*mt->stamp));
+	if (!mt->stamp)
+		MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
 }
 
 void *mt_alloc(size_t size)
@@ -238,6 +242,7 @@ int mt_finish(struct mt *mt)
 		printf("%llu passed, %llu failed\n",
 		       (unsigned long long)(all[0] - all[1]),
 		       (unsigned long long)all[1]);
+	free(mt->stamp);
 	MPI_Finalize();
 	return all[1] || (mt->verify && !all[0]) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

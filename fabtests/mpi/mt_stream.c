@@ -116,10 +116,20 @@ static void swap_windows(struct mt *mt, size_t size, size_t iteration)
 	check_window(mt, size, iteration);
 }
 
-double mt_stream_run(struct mt *mt, size_t size, struct mt_stream how)
+static void one_window(struct mt *mt, size_t size, size_t iteration, bool both)
 {
-	double start = 0;
+	if (mt->first || both)
+		fill_window(mt, size, iteration);
+	if (both)
+		swap_windows(mt, size, iteration);
+	else if (mt->first)
+		send_window(mt, size);
+	else
+		recv_window(mt, size, iteration);
+}
 
+struct mt_times mt_stream_run(struct mt *mt, size_t size, struct mt_stream how)
+{
 	mt_begin(mt, size);
 	stream.window = mt_stream_window(mt, size);
 	MPI_Barrier(MPI_COMM_WORLD);
@@ -127,18 +137,12 @@ double mt_stream_run(struct mt *mt, size_t size, struct mt_stream how)
 		if (i == mt->loop.skip) {
 			if (how.barrier)
 				MPI_Barrier(MPI_COMM_WORLD);
-			start = MPI_Wtime();
+			mt_clock_start(mt);
 		}
-		if (mt->partner < 0)
-			continue;
-		if (mt->first || how.both)
-			fill_window(mt, size, i);
-		if (how.both)
-			swap_windows(mt, size, i);
-		else if (mt->first)
-			send_window(mt, size);
-		else
-			recv_window(mt, size, i);
+		if (mt->partner >= 0)
+			one_window(mt, size, i, how.both);
+		if (i >= mt->loop.skip)
+			mt_clock_stamp(mt);
 	}
-	return mt->first ? MPI_Wtime() - start : 0;
+	return mt->first ? mt_clock_stop(mt) : (struct mt_times){ 0 };
 }

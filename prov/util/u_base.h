@@ -12,6 +12,7 @@
 #define u_likely(x) __builtin_expect(!!(x), 1)
 #define u_unlikely(x) __builtin_expect(!!(x), 0)
 #define U_COLD __attribute__((cold, noinline))
+#define U_FALLTHROUGH __attribute__((fallthrough))
 #define U_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* One cache line of every machine we run on; 64 is a layout fact of shm. */

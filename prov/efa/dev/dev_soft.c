@@ -16,6 +16,12 @@
 #include "util/u_log.h"
 
 #define SOFT_VERSION 0xefa0
+/*
+ * What does not fit a packet is better pulled when its memory is reached
+ * directly. Through the ring a pull costs the peer's attention, so it only
+ * pays for what would have to be granted anyway.
+ */
+#define READ_MIN_RING 65536
 
 static void soft_info(const struct nic_info *ni, struct dev_info *info)
 {
@@ -27,7 +33,7 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 		.caps = DEV_CAP_READ | DEV_CAP_WRITE,
 		.mtu = NIC_MTU,
 		.max_rdma = NIC_MAX_RDMA,
-		.read_min = 65536,
+		.read_min = NIC_MTU,
 		.tx_depth = 4096,
 		.rx_depth = 8192,
 		.max_qp = 1024,
@@ -272,6 +278,8 @@ int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 	}
 	sd->dev.ops = &soft_ops;
 	soft_info(&ni, &sd->dev.info);
+	if (config->no_cma)
+		sd->dev.info.read_min = READ_MIN_RING;
 	*out = &sd->dev;
 	return 0;
 }

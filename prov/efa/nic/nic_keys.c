@@ -158,9 +158,12 @@ int nic_keys_reg(struct nic_keys *k, void *addr, size_t len, uint32_t access,
 	if (!k->free_head)
 		rc = keys_grow(k);
 	if (u_unlikely(rc)) {
+		if (!k->told_full)
+			u_warn("no memory key left: %u regions are registered "
+			       "(%s)",
+			       k->used, strerror(-rc));
+		k->told_full = true;
 		u_unlock(&k->lock);
-		u_warn("no memory key left: %u regions are registered (%s)",
-		       k->used, strerror(-rc));
 		return -ENOMEM;
 	}
 	index = k->free_head - 1;

@@ -42,6 +42,7 @@ struct nic_keys {
 	uint32_t free_head, free_tail; /* index + 1; 0: none */
 	struct wire_shm_file file; /* base NULL: there is no mirror */
 	uint64_t tag; /* names the file; 0: there is none */
+	bool told_full; /* the warning is out */
 };
 
 /* No mirror is no error: peers then copy through the ring. */

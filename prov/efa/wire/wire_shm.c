@@ -96,6 +96,8 @@ static void about_fill(struct wire_shm *w, uint64_t tag)
 	about->id = w->id;
 	about->tag = tag;
 	wire_shm_copy_publish(about);
+	if (!w->no_cma)
+		wire_shm_copy_permit();
 }
 
 static int segment_make(struct wire_shm *w, uint64_t tag)

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* Bytes of one system call: beyond 2 GiB the kernel cuts short. */
@@ -54,6 +55,12 @@ static uint64_t self_nonce(void)
 	nonce = self.nonce;
 	pthread_mutex_unlock(&self.lock);
 	return nonce;
+}
+
+void wire_shm_copy_permit(void)
+{
+	/* Fails where there is no Yama, and is not needed there. */
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 }
 
 void wire_shm_copy_publish(struct wire_shm_about *about)

@@ -22,10 +22,12 @@
 
 #include "util/u_hash.h"
 #include "util/u_log.h"
+#include "util/u_time.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -100,8 +102,16 @@ static uint64_t bytes_free(const char *dir)
 	return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
+/* At most once a second: who cannot get memory tries again and again. */
 void wire_shm_warn_full(const char *dir, size_t need)
 {
+	static _Atomic uint64_t told;
+	uint64_t now = u_now();
+	uint64_t last = atomic_load(&told);
+
+	if ((last && now - last < U_SEC) ||
+	    !atomic_compare_exchange_strong(&told, &last, now))
+		return;
 	dir = dir_or_default(dir);
 	u_warn("shm: %s is full: %zu KiB are needed, %llu KiB are free. "
 	       "See df %s; remount it larger (mount -o remount,size=..., for "

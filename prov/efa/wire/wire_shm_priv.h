@@ -43,7 +43,7 @@ struct wire_shm {
 	uint32_t nhot;
 	uint32_t turn; /* index in hot where the next poll starts */
 	uint32_t bell; /* seg->bell as last answered */
-	uint32_t chores; /* nonzero: nclosing, or more hot than WIRE_SHM_HOT_FREE */
+	uint32_t chores; /* nonzero: lanes are closing, or too many are hot */
 
 	/* what a poll that finds something needs too */
 	uint32_t lines; /* of a ring */
@@ -169,6 +169,9 @@ int wire_shm_link_break(struct wire_shm_link *l);
 
 /* What lets others find out that they are us, or may read us. */
 void wire_shm_copy_publish(struct wire_shm_about *about);
+
+/* Lets processes of this user reach our memory where Yama forbids it. */
+void wire_shm_copy_permit(void);
 
 /* The lane's position has come to the end of the ring: on at line 0. */
 static inline void wire_shm_lane_wrap(const struct wire_shm *w,

@@ -59,25 +59,25 @@ static inline char *put_small(char *to, const char *from, size_t n)
 	switch (n / 8) {
 	case 7:
 		WORD(6);
-		/* fall through */
+		U_FALLTHROUGH;
 	case 6:
 		WORD(5);
-		/* fall through */
+		U_FALLTHROUGH;
 	case 5:
 		WORD(4);
-		/* fall through */
+		U_FALLTHROUGH;
 	case 4:
 		WORD(3);
-		/* fall through */
+		U_FALLTHROUGH;
 	case 3:
 		WORD(2);
-		/* fall through */
+		U_FALLTHROUGH;
 	case 2:
 		WORD(1);
-		/* fall through */
+		U_FALLTHROUGH;
 	case 1:
 		WORD(0);
-		/* fall through */
+		U_FALLTHROUGH;
 	default:
 		break;
 	}
