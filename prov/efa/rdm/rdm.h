@@ -175,6 +175,8 @@ struct rdm_ep_config {
 	size_t min_multi_recv; /* bytes left below which a multi-receive
 				  buffer is released */
 	uint64_t features_off; /* handshake feature bits not to use */
+	uint64_t answer_timeout; /* ns that an answer which cannot be delivered
+				    is tried again; 0: 3 s */
 };
 
 struct rdm_ep;

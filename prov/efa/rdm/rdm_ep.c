@@ -10,6 +10,8 @@
 #include "util/u_hash.h"
 #include "util/u_time.h"
 
+#define ANSWER_TIMEOUT (3 * U_SEC)
+
 size_t rdm_inject_max(uint32_t mtu)
 {
 	return mtu - RDM_PKT_HDR_RESERVE;
@@ -52,6 +54,8 @@ static void limits_set(struct rdm_ep *ep)
 
 	ep->mtu = config->dev->info.mtu;
 	ep->slice_max = ep->mtu;
+	if (!config->answer_timeout)
+		config->answer_timeout = ANSWER_TIMEOUT;
 	if (!config->read_min)
 		config->read_min = config->dev->info.read_min;
 	/* 28: the longest header of an eager message after the handshake. */

@@ -190,6 +190,7 @@ struct rdm_ctl {
 	TAILQ_ENTRY(rdm_ctl) link; /* ep->ctls, or ep->ctls_posted */
 	struct rdm_peer *peer;
 	bool posted;
+	uint64_t since; /* when the device first refused it; 0: never */
 	uint32_t len;
 	uint8_t bytes[RDM_CTL_MAX];
 };

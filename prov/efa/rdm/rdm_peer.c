@@ -256,7 +256,9 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 	struct rdm_tx *tx = TAILQ_FIRST(&peer->txs);
 	struct rdm_msg *msg = TAILQ_FIRST(&peer->msgs);
 
-	peer->gone = true;
+	/* One that cannot be reached may be again: greet it anew then. */
+	peer->gone = status != DEV_UNREACHABLE;
+	peer->greeted = peer->gone;
 	rdm_ctl_drop(ep, peer);
 	while (tx) {
 		struct rdm_tx *next = TAILQ_NEXT(tx, link);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "util/u_log.h"
+#include "util/u_time.h"
 
 uint32_t rdm_iov_slice(const struct iovec *iov, uint32_t n, uint64_t offset,
 		       uint64_t len, struct iovec *out)
@@ -215,6 +216,7 @@ void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_pkt *pkt)
 	assert(rdm_pkt_hdr_len(pkt) <= RDM_CTL_MAX);
 	ctl->peer = peer;
 	ctl->posted = false;
+	ctl->since = 0;
 	ctl->len = rdm_pkt_build(ctl->bytes, pkt);
 	TAILQ_INSERT_TAIL(&ep->ctls, ctl, link);
 	if (!ctl_post(ep, ctl))
@@ -234,10 +236,21 @@ bool rdm_ctl_resume(struct rdm_ep *ep)
 	return TAILQ_EMPTY(&ep->ctls);
 }
 
-/* True when trying again may help: the peer may well be there. */
-static bool worth_retry(uint8_t status)
+/*
+ * The peer may well be there, and trying again may help: for a while, as its
+ * operation and ours would wait for ever otherwise.
+ */
+static U_COLD bool worth_retry(const struct rdm_ep *ep, struct rdm_ctl *ctl,
+			       uint8_t status)
 {
-	return status == DEV_RNR || status == DEV_UNREACHABLE;
+	uint64_t now = u_now();
+
+	if (status == DEV_RNR)
+		return true;
+	if (!ctl->since)
+		ctl->since = now;
+	return status == DEV_UNREACHABLE &&
+	       now - ctl->since < ep->config.answer_timeout;
 }
 
 void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl, const struct dev_wc *wc)
@@ -246,7 +259,7 @@ void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl, const struct dev_wc *wc)
 
 	if (u_likely(!wc->status)) {
 		ctl_free(ep, ctl);
-	} else if (worth_retry(wc->status)) {
+	} else if (worth_retry(ep, ctl, wc->status)) {
 		ctl_move(ep, ctl, false);
 	} else {
 		ctl_free(ep, ctl);

@@ -118,6 +118,33 @@ static void rdm_ctl__lost_answers_are_sent_again(void **state)
 	pair_close(&p);
 }
 
+/* Not for ever: who waits is told, and the next message is answered again. */
+static void rdm_ctl__gives_up_after_a_while(void **state)
+{
+	static uint8_t out[20000], in[20000];
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &completing);
+	p.b.ep->config.answer_timeout = 1;
+	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, &p), 0);
+	assert_int_equal(pair_send(&p.a, out, sizeof(out), 0, 0, NULL), 0);
+	dev_record_run();
+	for (int i = 0; i < 3; i++) {
+		rdm_progress(p.b.ep);
+		refuse(&p.b, DEV_UNREACHABLE);
+	}
+	rdm_progress(p.b.ep);
+	assert_ptr_equal(pair_error(&p.b, DEV_UNREACHABLE).context, &p);
+	assert_int_equal(p.b.ep->ctl_pool.taken, 0);
+	assert_int_equal(pair_send(&p.a, out, 10, 0, 0, NULL), 0);
+	assert_int_equal(pair_recv(&p.b, in, 10, 0, 0, NULL), 0);
+	pair_run(&p);
+	pair_comp(&p.b);
+	assert_true(rdm_peer_at(p.a.ep, p.a.peer)->shaken);
+	pair_close(&p);
+}
+
 /* An answer to a dead peer ends what waits for that peer. */
 static void rdm_ctl__dead_peer_ends_receives(void **state)
 {
@@ -201,6 +228,7 @@ int main(void)
 		cmocka_unit_test(rdm_send__inject_is_never_pulled),
 		cmocka_unit_test(rdm_rma__unreachable_peer_is_an_error),
 		cmocka_unit_test(rdm_ctl__lost_answers_are_sent_again),
+		cmocka_unit_test(rdm_ctl__gives_up_after_a_while),
 		cmocka_unit_test(rdm_ctl__dead_peer_ends_receives),
 		cmocka_unit_test(rdm_recv__waiting_lifts_pressure),
 	};
