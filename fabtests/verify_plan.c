@@ -214,6 +214,15 @@ static void send_message(struct verify *v, const struct vf_plan *plan,
 		m->send.done = true;
 }
 
+/* What did not go out the receiver would wait for until its time is up. */
+static void wait_sent(struct verify *v, struct vf_message *m)
+{
+	vf_wait(v, &m->send);
+	if (m->send.err)
+		ft_fail("send of %zu bytes: %s", m->size,
+			fi_strerror(m->send.err));
+}
+
 static void run_sender(struct verify *v, struct vf_plan *plan,
 		       const size_t *order)
 {
@@ -227,7 +236,7 @@ static void run_sender(struct verify *v, struct vf_plan *plan,
 		send_message(v, plan, &plan->message[order[i]]);
 	ft_oob_send(&v->ft, &mark, 1);
 	for (size_t i = 0; i < plan->n; i++)
-		vf_wait(v, &plan->message[i].send);
+		wait_sent(v, &plan->message[i]);
 	ft_sync(&v->ft);
 }
 
