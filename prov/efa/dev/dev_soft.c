@@ -251,6 +251,22 @@ static int soft_find(const struct dev_info *info, struct nic_info *out)
 	return rc;
 }
 
+/* Which device, which wires, and why: what a puzzled user asks first. */
+static void soft_tell(const struct dev_info *info,
+		      const struct dev_config *config)
+{
+	u_info("%s: software EFA on interface %s, address %s (%s)", info->name,
+	       info->ifname, info->link_addr,
+	       config->iface && *config->iface ?
+		       "it was asked for by name" :
+		       "that of the default route, else loopback");
+	u_info("%s: peers on this host are reached through shared memory in "
+	       "%s, large messages by %s; other hosts are not reached yet",
+	       info->name, config->shm_dir ? config->shm_dir : "/dev/shm",
+	       config->no_cma ? "the ring (cross-memory attach is off)" :
+				"cross-memory attach where the kernel lets us");
+}
+
 int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 		  struct dev **out)
 {
@@ -280,6 +296,7 @@ int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 	soft_info(&ni, &sd->dev.info);
 	if (config->no_cma)
 		sd->dev.info.read_min = READ_MIN_RING;
+	soft_tell(&sd->dev.info, config);
 	*out = &sd->dev;
 	return 0;
 }

@@ -460,6 +460,55 @@ int efa_nosys_ops_set(struct fid *fid, const char *name, uint64_t flags,
 
 /* ---- the hot part -------------------------------------------------------- */
 
+static inline struct iovec efa_iov(const void *buf, size_t len)
+{
+	return (struct iovec){ (void *)(uintptr_t)buf, len };
+}
+
+/* flags are enum rdm_flags; tag is not looked at without RDM_TAGGED. */
+static inline ssize_t efa_post_send(struct efa_ep *ep, const struct iovec *iov,
+				    size_t count, uint32_t flags, uint64_t data,
+				    fi_addr_t dest, uint64_t tag, void *context)
+{
+	const struct rdm_send op = {
+		.iov = iov,
+		.iovcnt = (uint32_t)count,
+		.flags = flags,
+		.to = dest,
+		.tag = tag,
+		.data = data,
+		.context = context,
+	};
+	int ret;
+
+	u_lock(&ep->lock);
+	ret = rdm_send(ep->rdm, &op);
+	u_unlock(&ep->lock);
+	return ret;
+}
+
+static inline ssize_t efa_post_recv(struct efa_ep *ep, const struct iovec *iov,
+				    size_t count, uint32_t flags, fi_addr_t src,
+				    uint64_t tag, uint64_t ignore,
+				    void *context)
+{
+	const struct rdm_recv op = {
+		.iov = iov,
+		.iovcnt = (uint32_t)count,
+		.flags = flags,
+		.from = src | ep->any_source,
+		.tag = tag,
+		.ignore = ignore,
+		.context = context,
+	};
+	int ret;
+
+	u_lock(&ep->lock);
+	ret = rdm_recv(ep->rdm, &op);
+	u_unlock(&ep->lock);
+	return ret;
+}
+
 static inline void efa_ep_progress(struct efa_ep *ep)
 {
 	u_lock(&ep->lock);

@@ -25,41 +25,26 @@ ssize_t efa_recv_op(struct efa_ep *ep, struct rdm_recv *op, uint64_t flags)
 	return ret;
 }
 
-static inline ssize_t post_recv(struct fid_ep *fid, const struct iovec *iov,
-				size_t count, fi_addr_t src, void *context)
-{
-	struct efa_handle *handle = efa_handle_of(fid);
-	struct efa_ep *ep = handle->ep;
-	const struct rdm_recv op = {
-		.iov = iov,
-		.iovcnt = (uint32_t)count,
-		.flags = handle->recv_flags,
-		.from = src | ep->any_source,
-		.context = context,
-	};
-	int ret;
-
-	u_lock(&ep->lock);
-	ret = rdm_recv(ep->rdm, &op);
-	u_unlock(&ep->lock);
-	return ret;
-}
-
-static ssize_t msg_recv(struct fid_ep *ep, void *buf, size_t len, void *desc,
+static ssize_t msg_recv(struct fid_ep *fid, void *buf, size_t len, void *desc,
 			fi_addr_t src, void *context)
 {
+	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = { buf, len };
 
-	return post_recv(ep, &iov, 1, src, context);
+	return efa_post_recv(handle->ep, &iov, 1, handle->recv_flags, src, 0, 0,
+			     context);
 }
 
-static ssize_t msg_recvv(struct fid_ep *ep, const struct iovec *iov,
+static ssize_t msg_recvv(struct fid_ep *fid, const struct iovec *iov,
 			 void **desc, size_t count, fi_addr_t src,
 			 void *context)
 {
+	struct efa_handle *handle = efa_handle_of(fid);
+
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return post_recv(ep, iov, count, src, context);
+	return efa_post_recv(handle->ep, iov, count, handle->recv_flags, src, 0,
+			     0, context);
 }
 
 static ssize_t msg_recvmsg(struct fid_ep *ep, const struct fi_msg *msg,
@@ -77,39 +62,14 @@ static ssize_t msg_recvmsg(struct fid_ep *ep, const struct fi_msg *msg,
 
 /* ---- sending ------------------------------------------------------------- */
 
-static inline ssize_t post_send(struct efa_ep *ep, const struct iovec *iov,
-				size_t count, uint32_t flags, uint64_t data,
-				fi_addr_t dest, void *context)
-{
-	const struct rdm_send op = {
-		.iov = iov,
-		.iovcnt = (uint32_t)count,
-		.flags = flags,
-		.to = dest,
-		.data = data,
-		.context = context,
-	};
-	int ret;
-
-	u_lock(&ep->lock);
-	ret = rdm_send(ep->rdm, &op);
-	u_unlock(&ep->lock);
-	return ret;
-}
-
-static inline struct iovec iov_of(const void *buf, size_t len)
-{
-	return (struct iovec){ (void *)(uintptr_t)buf, len };
-}
-
 static ssize_t msg_send(struct fid_ep *fid, const void *buf, size_t len,
 			void *desc, fi_addr_t dest, void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(handle->ep, &iov, 1, handle->send_flags, 0, dest,
-			 context);
+	return efa_post_send(handle->ep, &iov, 1, handle->send_flags, 0, dest,
+			     0, context);
 }
 
 static ssize_t msg_sendv(struct fid_ep *fid, const struct iovec *iov,
@@ -120,8 +80,8 @@ static ssize_t msg_sendv(struct fid_ep *fid, const struct iovec *iov,
 
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return post_send(handle->ep, iov, count, handle->send_flags, 0, dest,
-			 context);
+	return efa_post_send(handle->ep, iov, count, handle->send_flags, 0,
+			     dest, 0, context);
 }
 
 static ssize_t msg_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
@@ -133,17 +93,18 @@ static ssize_t msg_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 		return -FI_EINVAL;
 	if (flags & EFA_TX_REFUSED)
 		return -FI_EOPNOTSUPP;
-	return post_send(ep, msg->msg_iov, msg->iov_count,
-			 efa_tx_flags(ep, flags), msg->data, msg->addr,
-			 msg->context);
+	return efa_post_send(ep, msg->msg_iov, msg->iov_count,
+			     efa_tx_flags(ep, flags), msg->data, msg->addr, 0,
+			     msg->context);
 }
 
 static ssize_t msg_inject(struct fid_ep *fid, const void *buf, size_t len,
 			  fi_addr_t dest)
 {
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT, 0, dest, NULL);
+	return efa_post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT, 0, dest, 0,
+			     NULL);
 }
 
 static ssize_t msg_senddata(struct fid_ep *fid, const void *buf, size_t len,
@@ -151,19 +112,19 @@ static ssize_t msg_senddata(struct fid_ep *fid, const void *buf, size_t len,
 			    void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(handle->ep, &iov, 1, handle->send_flags | RDM_DATA,
-			 data, dest, context);
+	return efa_post_send(handle->ep, &iov, 1, handle->send_flags | RDM_DATA,
+			     data, dest, 0, context);
 }
 
 static ssize_t msg_injectdata(struct fid_ep *fid, const void *buf, size_t len,
 			      uint64_t data, fi_addr_t dest)
 {
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT | RDM_DATA, data,
-			 dest, NULL);
+	return efa_post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT | RDM_DATA,
+			     data, dest, 0, NULL);
 }
 
 struct fi_ops_msg efa_msg_ops = {

@@ -43,11 +43,6 @@ static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
 	return ret;
 }
 
-static inline struct iovec iov_of(const void *buf, size_t len)
-{
-	return (struct iovec){ (void *)(uintptr_t)buf, len };
-}
-
 /* ---- read ---------------------------------------------------------------- */
 
 static ssize_t rma_read(struct fid_ep *fid, void *buf, size_t len, void *desc,
@@ -123,7 +118,7 @@ static ssize_t rma_write(struct fid_ep *fid, const void *buf, size_t len,
 			 uint64_t key, void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 	const struct rma_call call = { &iov, 1, desc, addr,
 				       key,  0, peer, context };
 
@@ -151,7 +146,7 @@ static ssize_t rma_writemsg(struct fid_ep *ep, const struct fi_msg_rma *msg,
 static ssize_t rma_inject(struct fid_ep *ep, const void *buf, size_t len,
 			  fi_addr_t peer, uint64_t addr, uint64_t key)
 {
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 	const struct rma_call call = { &iov, 1, NULL, addr, key, 0, peer, NULL };
 
 	return post(efa_ep_of(ep), &call, false, RDM_INJECT);
@@ -162,7 +157,7 @@ static ssize_t rma_writedata(struct fid_ep *fid, const void *buf, size_t len,
 			     uint64_t addr, uint64_t key, void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 	const struct rma_call call = { &iov, 1,	   desc, addr,
 				       key,  data, peer, context };
 
@@ -173,7 +168,7 @@ static ssize_t rma_injectdata(struct fid_ep *ep, const void *buf, size_t len,
 			      uint64_t data, fi_addr_t peer, uint64_t addr,
 			      uint64_t key)
 {
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 	const struct rma_call call = { &iov, 1,	   NULL, addr,
 				       key,  data, peer, NULL };
 

@@ -6,45 +6,27 @@
 
 /* ---- receiving ----------------------------------------------------------- */
 
-static inline ssize_t post_recv(struct fid_ep *fid, const struct iovec *iov,
-				size_t count, fi_addr_t src, uint64_t tag,
-				uint64_t ignore, void *context)
+static ssize_t tagged_recv(struct fid_ep *fid, void *buf, size_t len,
+			   void *desc, fi_addr_t src, uint64_t tag,
+			   uint64_t ignore, void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	struct efa_ep *ep = handle->ep;
-	const struct rdm_recv op = {
-		.iov = iov,
-		.iovcnt = (uint32_t)count,
-		.flags = handle->trecv_flags,
-		.from = src | ep->any_source,
-		.tag = tag,
-		.ignore = ignore,
-		.context = context,
-	};
-	int ret;
-
-	u_lock(&ep->lock);
-	ret = rdm_recv(ep->rdm, &op);
-	u_unlock(&ep->lock);
-	return ret;
-}
-
-static ssize_t tagged_recv(struct fid_ep *ep, void *buf, size_t len, void *desc,
-			   fi_addr_t src, uint64_t tag, uint64_t ignore,
-			   void *context)
-{
 	const struct iovec iov = { buf, len };
 
-	return post_recv(ep, &iov, 1, src, tag, ignore, context);
+	return efa_post_recv(handle->ep, &iov, 1, handle->trecv_flags, src, tag,
+			     ignore, context);
 }
 
-static ssize_t tagged_recvv(struct fid_ep *ep, const struct iovec *iov,
+static ssize_t tagged_recvv(struct fid_ep *fid, const struct iovec *iov,
 			    void **desc, size_t count, fi_addr_t src,
 			    uint64_t tag, uint64_t ignore, void *context)
 {
+	struct efa_handle *handle = efa_handle_of(fid);
+
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return post_recv(ep, iov, count, src, tag, ignore, context);
+	return efa_post_recv(handle->ep, iov, count, handle->trecv_flags, src,
+			     tag, ignore, context);
 }
 
 static ssize_t tagged_recvmsg(struct fid_ep *ep,
@@ -67,41 +49,15 @@ static ssize_t tagged_recvmsg(struct fid_ep *ep,
 
 /* ---- sending ------------------------------------------------------------- */
 
-static inline ssize_t post_send(struct efa_ep *ep, const struct iovec *iov,
-				size_t count, uint32_t flags, uint64_t data,
-				fi_addr_t dest, uint64_t tag, void *context)
-{
-	const struct rdm_send op = {
-		.iov = iov,
-		.iovcnt = (uint32_t)count,
-		.flags = flags,
-		.to = dest,
-		.tag = tag,
-		.data = data,
-		.context = context,
-	};
-	int ret;
-
-	u_lock(&ep->lock);
-	ret = rdm_send(ep->rdm, &op);
-	u_unlock(&ep->lock);
-	return ret;
-}
-
-static inline struct iovec iov_of(const void *buf, size_t len)
-{
-	return (struct iovec){ (void *)(uintptr_t)buf, len };
-}
-
 static ssize_t tagged_send(struct fid_ep *fid, const void *buf, size_t len,
 			   void *desc, fi_addr_t dest, uint64_t tag,
 			   void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(handle->ep, &iov, 1, handle->tsend_flags, 0, dest, tag,
-			 context);
+	return efa_post_send(handle->ep, &iov, 1, handle->tsend_flags, 0, dest,
+			     tag, context);
 }
 
 static ssize_t tagged_sendv(struct fid_ep *fid, const struct iovec *iov,
@@ -112,8 +68,8 @@ static ssize_t tagged_sendv(struct fid_ep *fid, const struct iovec *iov,
 
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return post_send(handle->ep, iov, count, handle->tsend_flags, 0, dest,
-			 tag, context);
+	return efa_post_send(handle->ep, iov, count, handle->tsend_flags, 0,
+			     dest, tag, context);
 }
 
 static ssize_t tagged_sendmsg(struct fid_ep *fid,
@@ -125,18 +81,18 @@ static ssize_t tagged_sendmsg(struct fid_ep *fid,
 		return -FI_EINVAL;
 	if (flags & EFA_TX_REFUSED)
 		return -FI_EOPNOTSUPP;
-	return post_send(ep, msg->msg_iov, msg->iov_count,
-			 efa_tx_flags(ep, flags) | RDM_TAGGED, msg->data,
-			 msg->addr, msg->tag, msg->context);
+	return efa_post_send(ep, msg->msg_iov, msg->iov_count,
+			     efa_tx_flags(ep, flags) | RDM_TAGGED, msg->data,
+			     msg->addr, msg->tag, msg->context);
 }
 
 static ssize_t tagged_inject(struct fid_ep *fid, const void *buf, size_t len,
 			     fi_addr_t dest, uint64_t tag)
 {
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT | RDM_TAGGED, 0,
-			 dest, tag, NULL);
+	return efa_post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT | RDM_TAGGED,
+			     0, dest, tag, NULL);
 }
 
 static ssize_t tagged_senddata(struct fid_ep *fid, const void *buf, size_t len,
@@ -144,21 +100,22 @@ static ssize_t tagged_senddata(struct fid_ep *fid, const void *buf, size_t len,
 			       uint64_t tag, void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(handle->ep, &iov, 1, handle->tsend_flags | RDM_DATA,
-			 data, dest, tag, context);
+	return efa_post_send(handle->ep, &iov, 1,
+			     handle->tsend_flags | RDM_DATA, data, dest, tag,
+			     context);
 }
 
 static ssize_t tagged_injectdata(struct fid_ep *fid, const void *buf,
 				 size_t len, uint64_t data, fi_addr_t dest,
 				 uint64_t tag)
 {
-	const struct iovec iov = iov_of(buf, len);
+	const struct iovec iov = efa_iov(buf, len);
 
-	return post_send(efa_ep_of(fid), &iov, 1,
-			 RDM_INJECT | RDM_TAGGED | RDM_DATA, data, dest, tag,
-			 NULL);
+	return efa_post_send(efa_ep_of(fid), &iov, 1,
+			     RDM_INJECT | RDM_TAGGED | RDM_DATA, data, dest,
+			     tag, NULL);
 }
 
 struct fi_ops_tagged efa_tagged_ops = {

@@ -58,8 +58,8 @@ static void limits_set(struct rdm_ep *ep)
 		config->answer_timeout = ANSWER_TIMEOUT;
 	if (!config->read_min)
 		config->read_min = config->dev->info.read_min;
-	/* 28: the longest header of an eager message after the handshake. */
-	ep->eager_max = u_min(ep->mtu - 28, config->read_min - 1);
+	ep->eager_max =
+		u_min(ep->mtu - RDM_PKT_EAGER_HDR_MAX, config->read_min - 1);
 	ep->features = features_of(config);
 }
 

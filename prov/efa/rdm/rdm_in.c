@@ -16,14 +16,6 @@
 
 #include "util/u_bytes.h"
 
-#define WORD(type, flags) \
-	((uint32_t)(type) | RDM_PROTOCOL_VERSION << 8 | (uint32_t)(flags) << 16)
-#define DATA_BIT ((uint32_t)RDM_PKT_CQ_DATA << 16)
-#define EAGER_MSG WORD(RDM_PKT_EAGER_MSGRTM, RDM_PKT_CONNID | RDM_PKT_MSG)
-#define EAGER_TAG                  \
-	WORD(RDM_PKT_EAGER_TAGRTM, \
-	     RDM_PKT_CONNID | RDM_PKT_MSG | RDM_PKT_TAGGED)
-
 static inline struct rdm_peer *peer_of_source(const struct rdm_ep *ep,
 					      uint32_t source)
 {
@@ -45,11 +37,12 @@ static inline bool eager_in(struct rdm_ep *ep, const struct dev_wc *wc)
 	if (u_unlikely(!peer || wc->len < 12))
 		return false;
 	word = u_get32(p);
-	tagged = (word & ~DATA_BIT) == EAGER_TAG;
-	if (u_unlikely(!tagged && (word & ~DATA_BIT) != EAGER_MSG))
+	tagged = (word & ~RDM_PKT_EAGER_DATA) == RDM_PKT_EAGER_TAG;
+	if (u_unlikely(!tagged &&
+		       (word & ~RDM_PKT_EAGER_DATA) != RDM_PKT_EAGER_MSG))
 		return false;
 	len += tagged ? 8 : 0;
-	len += word & DATA_BIT ? 8 : 0;
+	len += word & RDM_PKT_EAGER_DATA ? 8 : 0;
 	if (u_unlikely(wc->len < len))
 		return false;
 	if (u_unlikely(u_get32(p + 4) != peer->rx_msg_id ||
@@ -57,7 +50,7 @@ static inline bool eager_in(struct rdm_ep *ep, const struct dev_wc *wc)
 		       !rdm_reorder_empty(&peer->early)))
 		return false;
 	comp.tag = tagged ? u_get64(p + 8) : 0;
-	comp.data = word & DATA_BIT ? u_get64(p + len - 12) : 0;
+	comp.data = word & RDM_PKT_EAGER_DATA ? u_get64(p + len - 12) : 0;
 	u_copied_out();
 	rx = rdm_rx_find(ep, peer, tagged, comp.tag);
 	if (u_unlikely(!rx))
@@ -71,8 +64,9 @@ static inline bool eager_in(struct rdm_ep *ep, const struct dev_wc *wc)
 		memcpy(rx->iov[0].iov_base, p + len, comp.len);
 	else
 		rdm_rx_copy(rx, 0, p + len, comp.len);
-	comp.flags = (uint16_t)((tagged ? RDM_COMP_TAGGED : 0) |
-				(word & DATA_BIT ? RDM_COMP_DATA : 0));
+	comp.flags =
+		(uint16_t)((tagged ? RDM_COMP_TAGGED : 0) |
+			   (word & RDM_PKT_EAGER_DATA ? RDM_COMP_DATA : 0));
 	comp.err = 0;
 	comp.error = NULL;
 	rdm_rx_complete(ep, rx, peer, &comp);

@@ -92,6 +92,21 @@ enum rdm_features {
 	RDM_FEATURE_PEER_ERROR = 1 << 9,
 };
 
+/*
+ * The first word, little-endian, of eager messages after the handshake: what
+ * the hot paths write and expect. With CQ data RDM_PKT_EAGER_DATA is set too.
+ */
+#define RDM_PKT_WORD(type, flags) \
+	((uint32_t)(type) | RDM_PROTOCOL_VERSION << 8 | (uint32_t)(flags) << 16)
+#define RDM_PKT_EAGER_MSG \
+	RDM_PKT_WORD(RDM_PKT_EAGER_MSGRTM, RDM_PKT_CONNID | RDM_PKT_MSG)
+#define RDM_PKT_EAGER_TAG                  \
+	RDM_PKT_WORD(RDM_PKT_EAGER_TAGRTM, \
+		     RDM_PKT_CONNID | RDM_PKT_MSG | RDM_PKT_TAGGED)
+#define RDM_PKT_EAGER_DATA ((uint32_t)RDM_PKT_CQ_DATA << 16)
+/* The longest header of such a message. */
+#define RDM_PKT_EAGER_HDR_MAX 28
+
 struct rdm_pkt_iov {
 	uint64_t addr, len, key;
 };

@@ -13,22 +13,12 @@
 
 #include "util/u_bytes.h"
 
-/* Type, version and flags of an eager request, as one little-endian word. */
-#define EAGER_WORD(type, flags) \
-	((uint32_t)(type) | RDM_PROTOCOL_VERSION << 8 | (uint32_t)(flags) << 16)
-#define EAGER_MSG EAGER_WORD(RDM_PKT_EAGER_MSGRTM, RDM_PKT_CONNID | RDM_PKT_MSG)
-#define EAGER_TAG                        \
-	EAGER_WORD(RDM_PKT_EAGER_TAGRTM, \
-		   RDM_PKT_CONNID | RDM_PKT_MSG | RDM_PKT_TAGGED)
-/* The longest header that eager_hdr writes. */
-#define EAGER_HDR_MAX 28
-
 /* The header of an eager request after the handshake; returns its length. */
 static inline uint32_t eager_hdr(uint8_t *hdr, const struct rdm_send *op,
 				 uint32_t msg_id, uint32_t connid)
 {
 	bool tagged = op->flags & RDM_TAGGED;
-	uint32_t word = tagged ? EAGER_TAG : EAGER_MSG;
+	uint32_t word = tagged ? RDM_PKT_EAGER_TAG : RDM_PKT_EAGER_MSG;
 	uint32_t len = 8;
 
 	u_put32(hdr + 4, msg_id);
@@ -37,7 +27,7 @@ static inline uint32_t eager_hdr(uint8_t *hdr, const struct rdm_send *op,
 		len = 16;
 	}
 	if (op->flags & RDM_DATA) {
-		word |= (uint32_t)RDM_PKT_CQ_DATA << 16;
+		word |= RDM_PKT_EAGER_DATA;
 		u_put64(hdr + len, op->data);
 		len += 8;
 	}
@@ -169,7 +159,7 @@ static __attribute__((noinline)) int send_slow(struct rdm_ep *ep,
 int rdm_send(struct rdm_ep *ep, const struct rdm_send *op)
 {
 	struct rdm_peer *peer = rdm_peer_at(ep, op->to);
-	uint8_t hdr[EAGER_HDR_MAX];
+	uint8_t hdr[RDM_PKT_EAGER_HDR_MAX];
 	uint32_t hdr_len;
 	uint64_t len;
 
