@@ -5,7 +5,8 @@
  *   rdm_send.c  user's send -> first packet        rdm_in.c   packet -> handler
  *   rdm_tx.c    a send's life, control packets     rdm_msg.c  incoming message
  *   rdm_bulk.c  the bytes after the first packet   rdm_rx.c   posted receives
- *   rdm_rma.c   device read and write              rdm_peer.c who is who
+ *   rdm_rma.c   device read and write              rdm_kept.c its memory
+ *   rdm_ep.c    open, progress, close              rdm_peer.c who is who
  *
  * Nouns
  *   rdm_tx   an operation of our user that sends or does RMA
@@ -375,8 +376,6 @@ void rdm_msg_more(struct rdm_ep *ep, struct rdm_msg *msg,
 struct rdm_msg *rdm_msg_find(struct rdm_peer *peer, uint32_t msg_id);
 void rdm_msg_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt);
-/* Lets peers send again if they were held back. */
-void rdm_msg_relieve(struct rdm_ep *ep);
 /* What a peek tells of it; context is left to the caller. */
 void rdm_msg_describe(struct rdm_ep *ep, struct rdm_msg *msg,
 		      struct rdm_comp *comp);
@@ -390,6 +389,18 @@ void rdm_msg_fail(struct rdm_ep *ep, struct rdm_msg *msg, uint32_t err);
 void rdm_msg_read_on(struct rdm_ep *ep);
 void rdm_msg_wc(struct rdm_ep *ep, struct rdm_msg *msg,
 		const struct dev_wc *wc);
+
+/* ---- rdm_kept.c --------------------------------------------------------- */
+
+/* Keeps the payload of pkt, which begins at offset of the message. */
+void rdm_kept_add(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t offset,
+		  const struct rdm_pkt *pkt);
+/* Counts bytes that a message takes beside that. */
+void rdm_kept_hold(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t bytes);
+/* Frees what a message keeps and takes it off the count. */
+void rdm_kept_drop(struct rdm_ep *ep, struct rdm_msg *msg);
+/* Lets peers send again if they were held back. */
+void rdm_kept_relieve(struct rdm_ep *ep);
 
 /* ---- rdm_in.c ----------------------------------------------------------------------- */
 

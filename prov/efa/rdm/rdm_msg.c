@@ -7,11 +7,6 @@
  *        WAITING              |
  *        (kept) --- match --->+--> COPYING  bytes come in packets -+-> done
  *                             +--> READING  we read, then say EOR -+
- *
- * Bytes kept for unexpected messages are counted. Above the limit peers are
- * asked to hold back new messages, below half of it they may go on; but never
- * while the user waits for a message that has not come, as it may be behind
- * those.
  */
 #include "rdm/rdm_ep.h"
 
@@ -47,68 +42,9 @@ static const struct msg_kind {
 					.receipt = true },
 };
 
-/* ---- memory of unexpected messages ------------------------------------------ */
-
-static void hold(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t bytes)
-{
-	msg->held += bytes;
-	ep->held += bytes;
-	if (u_unlikely(ep->held > ep->config.unexpected_max && !ep->pressure &&
-		       !ep->nwaiting)) {
-		ep->pressure = true;
-		ep->stats.pressure++;
-		dev_set_pressure(ep->qp, true);
-	}
-}
-
-U_COLD void rdm_msg_relieve(struct rdm_ep *ep)
-{
-	ep->pressure = false;
-	dev_set_pressure(ep->qp, false);
-}
-
-static void unhold(struct rdm_ep *ep, struct rdm_msg *msg)
-{
-	struct rdm_kept *kept;
-
-	while ((kept = msg->kept)) {
-		msg->kept = kept->next;
-		free(kept);
-	}
-	msg->small_len = 0;
-	ep->held -= msg->held;
-	msg->held = 0;
-	if (u_unlikely(ep->pressure &&
-		       ep->held <= ep->config.unexpected_max / 2))
-		rdm_msg_relieve(ep);
-}
-
-static void keep(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t offset,
-		 const struct rdm_pkt *pkt)
-{
-	struct rdm_kept *kept;
-
-	if (!offset && pkt->payload_len <= RDM_MSG_SMALL && !msg->small_len) {
-		memcpy(msg->small, pkt->payload, pkt->payload_len);
-		msg->small_len = pkt->payload_len;
-		return;
-	}
-	kept = malloc(sizeof(*kept) + pkt->payload_len);
-	if (!kept) {
-		msg->err = RDM_ERR_NOMEM;
-		return;
-	}
-	kept->offset = offset;
-	kept->len = pkt->payload_len;
-	memcpy(kept->bytes, pkt->payload, pkt->payload_len);
-	kept->next = msg->kept;
-	msg->kept = kept;
-	hold(ep, msg, sizeof(*kept) + kept->len);
-}
-
 void rdm_msg_free(struct rdm_ep *ep, struct rdm_msg *msg)
 {
-	unhold(ep, msg);
+	rdm_kept_drop(ep, msg);
 	free(msg->seen);
 	if (msg->queued)
 		TAILQ_REMOVE(&ep->reading, msg, queue);
@@ -222,7 +158,7 @@ static void msg_bytes(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t offset,
 	if (msg->rx)
 		rdm_rx_copy(msg->rx, offset, pkt->payload, pkt->payload_len);
 	else
-		keep(ep, msg, offset, pkt);
+		rdm_kept_add(ep, msg, offset, pkt);
 	msg->got += pkt->payload_len;
 }
 
@@ -388,7 +324,7 @@ void rdm_msg_match(struct rdm_ep *ep, struct rdm_msg *msg, struct rdm_rx *rx)
 	rdm_rx_copy(rx, 0, msg->small, msg->small_len);
 	for (kept = msg->kept; kept; kept = kept->next)
 		rdm_rx_copy(rx, kept->offset, kept->bytes, kept->len);
-	unhold(ep, msg);
+	rdm_kept_drop(ep, msg);
 	if (kinds[msg->type].read && !msg->err) {
 		msg->state = RDM_MSG_READING;
 		reading(ep, msg);
@@ -476,7 +412,7 @@ static void msg_begin(struct rdm_ep *ep, struct rdm_peer *peer,
 		seen_before(msg, pkt->offset);
 	if (!rx) {
 		ep->stats.unexpected++;
-		hold(ep, msg, sizeof(*msg));
+		rdm_kept_hold(ep, msg, sizeof(*msg));
 	}
 	msg->rx = rx;
 	if (!kind->read)

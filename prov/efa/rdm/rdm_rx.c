@@ -263,7 +263,7 @@ int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op)
 		/* What it waits for must not be held back by what it does
 		   not want. */
 		if (u_unlikely(ep->pressure))
-			rdm_msg_relieve(ep);
+			rdm_kept_relieve(ep);
 		return 0;
 	}
 	rdm_match_drop(match_of(ep, msg->tagged), &msg->match);
