@@ -78,13 +78,13 @@ static bool path_is_idle(const struct nic_path *p)
 /* Each active path once, while the budget lasts; who was left out is first. */
 static void poll_run(struct nic_qp *qp)
 {
-	struct nic_path_list todo = TAILQ_HEAD_INITIALIZER(todo);
+	struct nic_path_list turn = TAILQ_HEAD_INITIALIZER(turn);
 	size_t budget = NIC_SLICE;
 	struct nic_path *p;
 
-	TAILQ_CONCAT(&todo, &qp->active, link_active);
-	while (budget && (p = TAILQ_FIRST(&todo))) {
-		TAILQ_REMOVE(&todo, p, link_active);
+	TAILQ_CONCAT(&turn, &qp->active, link_active);
+	while (budget && (p = TAILQ_FIRST(&turn))) {
+		TAILQ_REMOVE(&turn, p, link_active);
 		p->active = false;
 		if (p->wake)
 			nic_path_wake(p);
@@ -93,8 +93,8 @@ static void poll_run(struct nic_qp *qp)
 		if (!path_is_idle(p))
 			nic_path_activate(p);
 	}
-	TAILQ_CONCAT(&todo, &qp->active, link_active);
-	TAILQ_CONCAT(&qp->active, &todo, link_active);
+	TAILQ_CONCAT(&turn, &qp->active, link_active);
+	TAILQ_CONCAT(&qp->active, &turn, link_active);
 	if (TAILQ_EMPTY(&qp->active))
 		qp->attention &= ~(uint32_t)NIC_ATT_WORK;
 }
