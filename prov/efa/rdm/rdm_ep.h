@@ -315,8 +315,8 @@ void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
 /* Sends a control packet now or, without room, later; in any case. */
 void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
 		  struct rdm_pkt *pkt);
-/* Posts what waited; false when it still waits. */
-bool rdm_ctl_resume(struct rdm_ep *ep);
+/* Posts what waited, as far as there is room. */
+void rdm_ctl_resume(struct rdm_ep *ep);
 void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl,
 		const struct dev_wc *wc);
 /* Forgets those to a peer, or all when peer is NULL. */

@@ -223,7 +223,7 @@ void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_pkt *pkt)
 		ep->busy = true;
 }
 
-bool rdm_ctl_resume(struct rdm_ep *ep)
+void rdm_ctl_resume(struct rdm_ep *ep)
 {
 	struct rdm_ctl *ctl = TAILQ_FIRST(&ep->ctls);
 
@@ -233,7 +233,6 @@ bool rdm_ctl_resume(struct rdm_ep *ep)
 		ctl_post(ep, ctl);
 		ctl = next;
 	}
-	return TAILQ_EMPTY(&ep->ctls);
 }
 
 /*
