@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * wire_udp.c - a UDP wire from open to close
+ *
+ * Sending is wire_udp_send.c, receiving wire_udp_poll.c, what goes wrong on
+ * the way wire_udp_note.c, socket options wire_udp_sock.c.
+ */
+#include "wire/wire_udp.h"
+
+#include "wire/wire_udp_priv.h"
+
+#include "util/u_log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINK_MTU_DEFAULT 1500
+#define RCVBUF_DEFAULT (4u << 20)
+#define SNDBUF_DEFAULT (1u << 20)
+
+static int config_check(const struct wire_udp_config *c, int fd)
+{
+	union wire_udp_addr self;
+	socklen_t len = sizeof(self);
+	uint8_t gid[16];
+
+	if (c->paths < 1 || c->paths > WIRE_UDP_PATHS_MAX)
+		return -EINVAL;
+	if (getsockname(fd, &self.sa, &len))
+		return -errno;
+	if (!wire_udp_addr_gid(&self, gid, NULL) ||
+	    wire_udp_gid_is_v4(gid) != wire_udp_gid_is_v4(c->gid))
+		return -EINVAL;
+	return 0;
+}
+
+static void config_take(struct wire_udp *w, const struct wire_udp_config *c)
+{
+	memcpy(w->gid, c->gid, sizeof(w->gid));
+	w->v4 = wire_udp_gid_is_v4(c->gid);
+	w->gso = !c->no_offload;
+	w->paths = c->paths;
+	w->link_mtu = c->link_mtu ? c->link_mtu : LINK_MTU_DEFAULT;
+	w->sndbuf = c->sndbuf ? c->sndbuf : SNDBUF_DEFAULT;
+	if (!c->ifname)
+		return;
+	strncpy(w->ifname, c->ifname, sizeof(w->ifname) - 1);
+	w->scope = if_nametoindex(w->ifname);
+}
+
+int wire_udp_open(const struct wire_udp_config *config, int fd,
+		  struct wire_udp **out)
+{
+	struct wire_udp *w;
+	int rc;
+
+	rc = config_check(config, fd);
+	if (rc)
+		return rc;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	config_take(w, config);
+	w->fd = fd;
+	w->cutter = -1;
+	memset(w->path, -1, sizeof(w->path));
+	rc = wire_udp_sock_receiver(w, config->rcvbuf ? config->rcvbuf :
+							RCVBUF_DEFAULT);
+	if (rc)
+		goto free_wire;
+	rc = wire_udp_rx_init(w, !config->no_offload);
+	if (rc)
+		goto free_wire;
+	wire_udp_tx_init(w);
+	u_debug("udp: wire open on %s, %u paths, receive buffer %u KiB",
+		w->ifname, w->paths, w->rcvbuf >> 10);
+	*out = w;
+	return 0;
+
+free_wire:
+	free(w);
+	return rc;
+}
+
+void wire_udp_close(struct wire_udp *w)
+{
+	wire_udp_rx_fini(w);
+	for (int i = 0; i < w->nowned; i++)
+		close(w->owned[i]);
+	free(w);
+}
+
+uint32_t wire_udp_mtu(const struct wire_udp *w, const uint8_t gid[16])
+{
+	uint32_t mtu = w->link_mtu, route = 0;
+
+	if (wire_udp_gid_is_v4(gid) == w->v4)
+		route = wire_udp_sock_route_mtu(w, gid);
+	if (route && route < mtu)
+		mtu = route;
+	return wire_udp_note_payload(w->v4, mtu);
+}
+
+uint32_t wire_udp_rcvbuf(const struct wire_udp *w)
+{
+	return w->rcvbuf;
+}
+
+const struct wire_udp_stats *wire_udp_stats(struct wire_udp *w)
+{
+	return &w->stats;
+}
+
+int wire_udp_fds(const struct wire_udp *w, int *fd, int max)
+{
+	int n = (int)u_min((size_t)w->nowned, (size_t)max);
+
+	memcpy(fd, w->owned, (size_t)n * sizeof(*fd));
+	return n;
+}
