@@ -16,7 +16,7 @@
 static const struct ft_program program = {
 	.name = "efa_rdm_pingpong",
 	.summary = "one-way latency of messages on RDM endpoints",
-	.options = "mSi",
+	.options = "mSiD",
 	.sizes = "8",
 };
 
@@ -67,16 +67,33 @@ static void measure(struct pingpong *pp, size_t rounds, uint64_t *stamp)
 	}
 }
 
-static void report(size_t size, const uint64_t *stamp, size_t n)
+static void print_header(const struct ft_options *opt)
+{
+	printf("#%9s %10s %10s %10s %10s %10s  one-way usec, %s\n", "bytes",
+	       "rounds", opt->dist ? "p50" : "average",
+	       opt->dist ? "p99" : "min", opt->dist ? "p99.9" : "median",
+	       opt->dist ? "max" : "p99", opt->tagged ? "tagged" : "msg");
+}
+
+/* The longest time that a sample can tell stands for all longer ones. */
+static void report(const struct pingpong *pp, const uint64_t *stamp, size_t n)
 {
 	uint32_t *sample = ft_alloc(n * sizeof(*sample));
 	struct ft_stats s;
 
-	for (size_t i = 0; i < n; i++)
-		sample[i] = (uint32_t)(stamp[i + 1] - stamp[i]);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t ns = stamp[i + 1] - stamp[i];
+
+		sample[i] = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+	}
 	s = ft_stats_of(sample, n);
-	printf("%10zu %10zu %10.3f %10.3f %10.3f %10.3f\n", size, n,
-	       s.average / 2e3, s.min / 2e3, s.median / 2e3, s.p99 / 2e3);
+	printf("%10zu %10zu ", pp->size, n);
+	if (pp->ft.opt.dist)
+		printf("%10.3f %10.3f %10.3f %10.3f\n", s.median / 2e3,
+		       s.p99 / 2e3, s.p999 / 2e3, s.max / 2e3);
+	else
+		printf("%10.3f %10.3f %10.3f %10.3f\n", s.average / 2e3,
+		       s.min / 2e3, s.median / 2e3, s.p99 / 2e3);
 	free(sample);
 }
 
@@ -101,7 +118,7 @@ static void run_size(struct pingpong *pp)
 	ft_sync(&pp->ft);
 	if (pp->ft.client) {
 		measure(pp, warmup + rounds + 1, stamp);
-		report(pp->size, stamp + warmup, rounds);
+		report(pp, stamp + warmup, rounds);
 	} else {
 		serve(pp, warmup + rounds + 1);
 	}
@@ -120,9 +137,7 @@ int main(int argc, char **argv)
 	ft_open(ft, &(struct ft_request){ .caps = ft->opt.tagged ? FI_TAGGED :
 								   FI_MSG });
 	if (ft->client)
-		printf("#%9s %10s %10s %10s %10s %10s  one-way usec, %s\n",
-		       "bytes", "rounds", "average", "min", "median", "p99",
-		       ft->opt.tagged ? "tagged" : "msg");
+		print_header(&ft->opt);
 	for (size_t i = 0; i < ft->opt.nsizes; i++) {
 		pp.size = ft->opt.size[i];
 		run_size(&pp);

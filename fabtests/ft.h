@@ -70,6 +70,7 @@ struct ft_options {
 	bool pin; /* server on core 0, client on core 1 */
 	bool tagged;
 	bool verbose;
+	bool dist; /* print the slow end of a distribution too */
 	size_t iterations; /* 0: chosen by size */
 	size_t count;
 	size_t window;
@@ -180,6 +181,8 @@ struct ft_stats {
 	double min;
 	double median;
 	double p99;
+	double p999; /* of a thousand samples the second slowest */
+	double max;
 };
 /* Sorts sample[] in place. */
 struct ft_stats ft_stats_of(uint32_t *sample, size_t n);

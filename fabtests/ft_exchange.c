@@ -57,21 +57,44 @@ static void fork_client(struct ft *ft)
 	ft->oob = pair[!ft->client];
 }
 
-static void accept_client(struct ft *ft)
+/* A socket that takes both families, or IPv4 where there is no IPv6. */
+static int listen_at(unsigned short port)
 {
+	struct sockaddr_in6 sin6 = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons(port),
+		.sin6_addr = IN6ADDR_ANY_INIT,
+	};
 	struct sockaddr_in sin = {
 		.sin_family = AF_INET,
-		.sin_port = htons(ft->opt.port),
+		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_ANY),
 	};
-	int one = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const void *any = &sin6;
+	socklen_t len = sizeof(sin6);
+	int zero = 0, one = 1;
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (fd < 0 ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero))) {
+		if (fd >= 0)
+			close(fd);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		any = &sin;
+		len = sizeof(sin);
+	}
 	if (fd < 0)
 		ft_die("socket", -errno);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) || listen(fd, 1))
-		ft_fail("port %u: %s", ft->opt.port, strerror(errno));
+	if (bind(fd, any, len) || listen(fd, 1))
+		ft_fail("port %u: %s", port, strerror(errno));
+	return fd;
+}
+
+static void accept_client(struct ft *ft)
+{
+	int fd = listen_at(ft->opt.port);
+
 	ft->oob = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	if (ft->oob < 0)
 		ft_die("accept", -errno);
@@ -80,20 +103,21 @@ static void accept_client(struct ft *ft)
 
 static int connect_once(const struct addrinfo *ai)
 {
-	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	for (; ai; ai = ai->ai_next) {
+		int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return -1;
-	if (!connect(fd, ai->ai_addr, ai->ai_addrlen))
-		return fd;
-	close(fd);
+		if (fd < 0)
+			continue;
+		if (!connect(fd, ai->ai_addr, ai->ai_addrlen))
+			return fd;
+		close(fd);
+	}
 	return -1;
 }
 
 static void connect_server(struct ft *ft)
 {
-	struct addrinfo hints = { .ai_family = AF_INET,
-				  .ai_socktype = SOCK_STREAM };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *ai;
 	char port[8];
 	int rc;

@@ -29,6 +29,7 @@ static const struct option long_options[] = {
 	{ "skip", required_argument, NULL, 'X' },
 	{ "only", required_argument, NULL, 'O' },
 	{ "max", required_argument, NULL, 'M' },
+	{ "dist", no_argument, NULL, 'D' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -53,6 +54,7 @@ static const struct option_help {
 	{ 'X', "--skip TEXT   not the cases with TEXT in the name" },
 	{ 'M', "--max SIZE    largest message" },
 	{ 'R', "--seed N      of the random sizes and orders" },
+	{ 'D', "--dist        print the distribution: p50 p99 p99.9 max" },
 };
 
 static _Noreturn void usage(const struct ft_program *program)
@@ -226,6 +228,9 @@ static void take_option(struct ft *ft, int c)
 		break;
 	case 'R':
 		opt->seed = parse_number(optarg);
+		break;
+	case 'D':
+		opt->dist = true;
 		break;
 	case 'h':
 		usage(ft->program);

@@ -29,6 +29,8 @@ struct ft_stats ft_stats_of(uint32_t *sample, size_t n)
 		.min = sample[0],
 		.median = sample[n / 2],
 		.p99 = sample[n - 1 - n / 100],
+		.p999 = sample[n - 1 - n / 1000],
+		.max = sample[n - 1],
 	};
 }
 
