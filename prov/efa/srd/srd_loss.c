@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * srd_loss.c - which packets are lost, and when to ask
+ *
+ * A packet is lost
+ *   when one sent later on its own path has arrived, later by more than the
+ *   reorder window of the path; or
+ *   when one sent later on any path has arrived, and its own age is more than
+ *   a round trip and the reorder window.
+ * Numbers say nothing: many paths reorder all the time.
+ *
+ * When nothing arrives, the newest packet is sent again after about two round
+ * trips (its acknowledgement lets the rule above judge the others); then two at
+ * each timeout, which doubles. A timeout declares nothing lost:
+ * a peer that was busy elsewhere has all of it in its socket.
+ *
+ * A resend that was needless widens the reorder window.
+ */
+#include "srd/srd.h"
+
+#include "srd/srd_priv.h"
+
+/* Packets that were overtaken and are not yet lost: how many to look at. */
+#define LOOK_MAX 64
+
+/* So many packets without a needless resend halve the reorder window. */
+#define CALM_PKTS 1024
+#define REO_SCALE_MAX 16
+
+uint64_t srd_loss_rto(const struct srd *s, const struct srd_peer *p)
+{
+	uint64_t rto = 3 * s->cfg.rtt_guess;
+
+	if (p->srtt)
+		rto = p->srtt + 4 * p->rttvar + s->cfg.ack_delay;
+	if (rto < s->cfg.rto_min)
+		return s->cfg.rto_min;
+	return rto < s->cfg.rto_max ? rto : s->cfg.rto_max;
+}
+
+/* When silence has lasted too long. */
+static uint64_t silence_at(const struct srd *s, const struct srd_peer *p)
+{
+	const struct srd_active *a = p->active;
+	uint64_t wait;
+	int doublings;
+
+	if (p->srtt && a->tries == 0)
+		return a->silent_at + 2 * p->srtt + 4 * p->rttvar +
+		       s->cfg.ack_delay;
+	doublings = a->tries - (p->srtt ? 1 : 0);
+	for (wait = srd_loss_rto(s, p); doublings-- > 0;) {
+		wait *= 2;
+		if (wait >= s->cfg.rto_max)
+			return a->silent_at + s->cfg.rto_max;
+	}
+	return a->silent_at + wait;
+}
+
+uint64_t srd_loss_at(const struct srd *s, const struct srd_peer *p)
+{
+	uint64_t at = silence_at(s, p);
+
+	return at < p->active->reo_at ? at : p->active->reo_at;
+}
+
+/* When a packet that was overtaken counts as lost; 0: it does already. */
+static uint64_t lost_at(const struct srd *s, const struct srd_peer *p,
+			const struct srd_open *o)
+{
+	const struct srd_active *a = p->active;
+	uint64_t window =
+		a->reo_scale *
+		srd_paths_reorder_window(&a->paths, &s->paths_cfg, o->path);
+	uint64_t rtt = a->paths.path[o->path].srtt_ns;
+
+	if (o->sent_at + window < a->path_delivered_at[o->path])
+		return 0;
+	if (rtt < p->srtt)
+		rtt = p->srtt;
+	if (rtt < p->last_rtt)
+		rtt = p->last_rtt;
+	return o->sent_at + rtt + window;
+}
+
+void srd_loss_detect(struct srd *s, struct srd_peer *p, uint64_t now)
+{
+	struct srd_active *a = p->active;
+	uint32_t bytes = 0;
+	int look = LOOK_MAX;
+	struct srd_open *o;
+	uint16_t at, next;
+	uint64_t due;
+
+	a->reo_at = SRD_NEVER;
+	for (at = a->flight.head; at != SRD_NONE16 && look; at = next) {
+		o = &a->open[at];
+		next = o->next;
+		if (o->sent_at >= a->delivered_at)
+			break;
+		due = lost_at(s, p, o);
+		if (due > now) {
+			if (due < a->reo_at)
+				a->reo_at = due;
+			look--;
+			continue;
+		}
+		bytes += o->size;
+		srd_paths_lost(&a->paths, &s->paths_cfg, o->path, now);
+		o->doubted = false;
+		srd_open_move(s, p, srd_open_psn(s, p, at), SRD_OPEN_LOST);
+	}
+	if (!bytes)
+		return;
+	srd_cc_lost(&p->cc, &s->cc_cfg, bytes, now);
+	srd_ready(s, p);
+}
+
+/* Sends a packet in flight again, whatever the window says. */
+static void force(struct srd *s, struct srd_peer *p, uint16_t place)
+{
+	p->active->open[place].doubted = true;
+	p->active->force++;
+	srd_open_undo(s, p, srd_open_psn(s, p, place));
+}
+
+/*
+ * As force, and its path is given the fault: where most paths are dead, those
+ * that never said anything have to become worse than those that did.
+ */
+static void blame(struct srd *s, struct srd_peer *p, uint16_t place,
+		  uint64_t now)
+{
+	struct srd_active *a = p->active;
+
+	srd_paths_lost(&a->paths, &s->paths_cfg, a->open[place].path, now);
+	force(s, p, place);
+	a->open[place].doubted = false;
+}
+
+static void tail_probe(struct srd *s, struct srd_peer *p)
+{
+	struct srd_active *a = p->active;
+
+	s->stats.tail_probes++;
+	if (a->lost.n)
+		a->force++;
+	else
+		force(s, p, a->flight.tail);
+}
+
+/*
+ * The packet in flight for longest, and the one of the lowest number, which a
+ * receiver without room for gaps is waiting for: it may be lost already and
+ * have no place in the window.
+ */
+static void timed_out(struct srd *s, struct srd_peer *p, uint64_t now)
+{
+	struct srd_active *a = p->active;
+	struct srd_open *lowest = srd_open_at(s, p, p->tx_una);
+
+	s->stats.timeouts++;
+	if (a->tries <= 1)
+		srd_cc_timeout(&p->cc, &s->cc_cfg, now);
+	blame(s, p, a->flight.head, now);
+	if (lowest->state == SRD_OPEN_FLIGHT) {
+		blame(s, p, (uint16_t)(lowest - a->open), now);
+	} else if (lowest->state == SRD_OPEN_LOST) {
+		srd_open_undo(s, p, p->tx_una);
+		a->force = 2;
+	}
+}
+
+void srd_loss_fire(struct srd *s, struct srd_peer *p, uint64_t now)
+{
+	struct srd_active *a = p->active;
+
+	if (a->reo_at <= now)
+		srd_loss_detect(s, p, now);
+	if (!a->flight.n || silence_at(s, p) > now)
+		return;
+	if (p->srtt && a->tries == 0)
+		tail_probe(s, p);
+	else
+		timed_out(s, p, now);
+	if (a->tries < UINT8_MAX)
+		a->tries++;
+	a->silent_at = now;
+	srd_ready(s, p);
+}
+
+void srd_loss_spurious(struct srd *s, struct srd_peer *p)
+{
+	struct srd_active *a = p->active;
+
+	s->stats.resent_spurious++;
+	a->reo_calm = 0;
+	if (a->reo_scale < REO_SCALE_MAX)
+		a->reo_scale *= 2;
+}
+
+void srd_loss_calm(struct srd_active *a)
+{
+	if (++a->reo_calm < CALM_PKTS)
+		return;
+	a->reo_calm = 0;
+	if (a->reo_scale > 1)
+		a->reo_scale /= 2;
+}
