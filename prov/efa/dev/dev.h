@@ -74,6 +74,12 @@ struct dev_config {
 	uint32_t lane_bytes; /* shared-memory ring a sender; 0: default */
 	uint16_t port_min, port_max; /* UDP ports of queue pairs; 0, 0: any */
 	bool no_cma; /* no cross-memory attach: copy through the ring */
+	bool no_shm; /* soft: UDP also between processes of this host */
+	uint32_t paths; /* soft: sending sockets of a queue pair; 0: default */
+	uint32_t socket_buffer; /* soft: bytes; 0: default */
+	uint64_t peer_timeout; /* ns of silence that ends a peer; 0: default */
+	bool check_all; /* soft: checksums over payloads between hosts */
+	const char *fault; /* soft: a bad network, fi_efa(7); NULL: none */
 };
 
 /*

@@ -260,11 +260,19 @@ static void soft_tell(const struct dev_info *info,
 	       config->iface && *config->iface ?
 		       "it was asked for by name" :
 		       "that of the default route, else loopback");
-	u_info("%s: peers on this host are reached through shared memory in "
-	       "%s, large messages by %s; other hosts are not reached yet",
-	       info->name, config->shm_dir ? config->shm_dir : "/dev/shm",
-	       config->no_cma ? "the ring (cross-memory attach is off)" :
-				"cross-memory attach where the kernel lets us");
+	if (config->no_shm)
+		u_info("%s: all peers are reached over UDP: shared memory is "
+		       "off",
+		       info->name);
+	else
+		u_info("%s: peers on this host are reached through shared "
+		       "memory in %s, large messages by %s; those on others "
+		       "over UDP",
+		       info->name,
+		       config->shm_dir ? config->shm_dir : "/dev/shm",
+		       config->no_cma ?
+			       "the ring (cross-memory attach is off)" :
+			       "cross-memory attach where the kernel lets us");
 }
 
 int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
@@ -276,6 +284,12 @@ int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 		.port_min = config->port_min,
 		.port_max = config->port_max,
 		.no_cma = config->no_cma,
+		.no_shm = config->no_shm,
+		.paths = config->paths,
+		.socket_buffer = config->socket_buffer,
+		.peer_timeout = config->peer_timeout,
+		.check_all = config->check_all,
+		.fault = config->fault,
 	};
 	struct nic_info ni;
 	struct soft_dev *sd;
@@ -294,7 +308,7 @@ int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 	}
 	sd->dev.ops = &soft_ops;
 	soft_info(&ni, &sd->dev.info);
-	if (config->no_cma)
+	if (config->no_cma || config->no_shm)
 		sd->dev.info.read_min = READ_MIN_RING;
 	soft_tell(&sd->dev.info, config);
 	*out = &sd->dev;

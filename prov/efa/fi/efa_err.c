@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/u_log.h"
+
 static const struct reason {
 	uint32_t number;
 	int err; /* FI_E* */
@@ -104,6 +106,7 @@ static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
 		return;
 	}
 	len = describe(comp, cq->err_text, sizeof(cq->err_text));
+	u_info("an operation has failed (%u): %s", comp->err, cq->err_text);
 	if (FI_VERSION_LT(version, FI_VERSION(1, 5)) || !entry->err_data_size ||
 	    !entry->err_data) {
 		entry->err_data = cq->err_text;

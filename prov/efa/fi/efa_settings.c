@@ -19,6 +19,7 @@
 
 #include "util/u_base.h"
 #include "util/u_log.h"
+#include "util/u_time.h"
 
 #define PREFIX "FI_EFA_"
 
@@ -60,6 +61,27 @@ static const struct setting settings[] = {
 	  "the system permits it" },
 	{ "LANE_SIZE", SETTING_POWER, FIELD(lane_size), 128 * 1024, 32 * 1024,
 	  16 * MIB, "bytes of the shared-memory ring for each sender" },
+	{ "ENABLE_SHM_TRANSFER", SETTING_BOOL, FIELD(use_shm), 1, 0, 0,
+	  "use shared memory between processes of one host; off, they talk "
+	  "over UDP as hosts do" },
+	{ "PATHS", SETTING_NUMBER, FIELD(paths), 32, 1, 64,
+	  "UDP source ports, which the network spreads over its paths, that "
+	  "an endpoint sends from" },
+	{ "SOCKET_BUFFER", SETTING_NUMBER, FIELD(socket_buffer), 4 * MIB,
+	  64 * 1024, GIB,
+	  "bytes of the socket buffers of an endpoint; the system may grant "
+	  "less" },
+	{ "PEER_TIMEOUT", SETTING_NUMBER, FIELD(peer_timeout_ms), 10000, 100,
+	  3600 * 1000,
+	  "milliseconds of silence after which a peer on another host is "
+	  "taken for dead" },
+	{ "CHECKSUM", SETTING_BOOL, FIELD(checksum), 0, 0, 0,
+	  "checksum whole packets between hosts, not their headers alone, for "
+	  "networks that let errors pass" },
+	{ "FAULT", SETTING_TEXT, FIELD(fault), 0, 0, 0,
+	  "spoil packets to other hosts on purpose, for tests, as in "
+	  "loss=1%,reorder=10%:300us,dup=1%,corrupt=1%,delay=20us,black=0,"
+	  "seed=7" },
 	{ "TX_SIZE", SETTING_NUMBER, FIELD(tx_size), 0, 0, 1 << 20,
 	  "send operations an endpoint can have under way" },
 	{ "RX_SIZE", SETTING_NUMBER, FIELD(rx_size), 0, 0, 1 << 20,
@@ -83,7 +105,6 @@ static const struct setting settings[] = {
 /* Other providers of the name efa have these; here they mean nothing. */
 static const char *const foreign[] = {
 	"EFA_CQ_READ_SIZE",
-	"ENABLE_SHM_TRANSFER",
 	"FORK_SAFE",
 	"IMPLICIT_AV_SIZE",
 	"INTERNAL_RX_REFILL_THRESHOLD",
@@ -374,7 +395,9 @@ void efa_settings_free(void)
 {
 	free(efa_settings.iface);
 	free(efa_settings.shm_dir);
+	free(efa_settings.fault);
 	efa_settings.iface = efa_settings.shm_dir = NULL;
+	efa_settings.fault = NULL;
 }
 
 void efa_settings_dev_config(struct dev_config *config)
@@ -387,5 +410,11 @@ void efa_settings_dev_config(struct dev_config *config)
 		.port_min = (uint16_t)efa_settings.port_min,
 		.port_max = (uint16_t)efa_settings.port_max,
 		.no_cma = !efa_settings.use_cma,
+		.no_shm = !efa_settings.use_shm,
+		.paths = (uint32_t)efa_settings.paths,
+		.socket_buffer = (uint32_t)efa_settings.socket_buffer,
+		.peer_timeout = efa_settings.peer_timeout_ms * U_MSEC,
+		.check_all = efa_settings.checksum,
+		.fault = efa_settings.fault,
 	};
 }

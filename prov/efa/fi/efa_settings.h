@@ -21,6 +21,12 @@ struct efa_settings {
 	char *shm_dir; /* NULL: /dev/shm */
 	uint64_t port_min, port_max; /* 0, 0: any */
 	uint64_t use_cma; /* bool */
+	uint64_t use_shm; /* bool */
+	uint64_t paths; /* sending sockets of an endpoint */
+	uint64_t socket_buffer; /* bytes */
+	uint64_t peer_timeout_ms;
+	uint64_t checksum; /* bool */
+	char *fault; /* NULL: none */
 	uint64_t lane_size; /* bytes */
 	uint64_t tx_size, rx_size, cq_size; /* entries */
 	uint64_t medium_max; /* bytes */

@@ -73,6 +73,24 @@ bool nic_tell_once(struct nic *nic, bool *told)
 	return first;
 }
 
+/* A text that cannot be read is no reason to stop a program. */
+static void faults_read(struct nic *nic)
+{
+	const char *text = nic->config.fault;
+	char why[200];
+
+	nic->config.fault = NULL;
+	if (!text || !*text)
+		return;
+	if (wire_fault_parse(text, &nic->fault, why, sizeof(why))) {
+		u_warn("faults \"%s\" are ignored: %s", text, why);
+		return;
+	}
+	nic->faulty = true;
+	u_warn("%s: packets to other hosts are spoilt on purpose: %s",
+	       nic->info.name, text);
+}
+
 int nic_open(const struct nic_info *info, const struct nic_config *config,
 	     struct nic **out)
 {
@@ -83,6 +101,9 @@ int nic_open(const struct nic_info *info, const struct nic_config *config,
 		return rc;
 	nic->info = *info;
 	nic->config = *config;
+	if (!nic->config.paths)
+		nic->config.paths = NIC_PATHS;
+	faults_read(nic);
 	if (config->shm_dir) {
 		nic->config.shm_dir = strdup(config->shm_dir);
 		if (!nic->config.shm_dir)
@@ -92,9 +113,15 @@ int nic_open(const struct nic_info *info, const struct nic_config *config,
 	if (rc)
 		goto free_dir;
 	u_lock_init(&nic->lock, true);
+	rc = nic_watch_open(&nic->watch);
+	if (rc)
+		goto free_keys;
 	own_read(nic);
 	*out = nic;
 	return 0;
+free_keys:
+	u_lock_fini(&nic->lock);
+	nic_keys_fini(&nic->keys);
 free_dir:
 	free((char *)(uintptr_t)nic->config.shm_dir);
 free_nic:
@@ -111,6 +138,7 @@ int nic_close(struct nic *nic)
 	u_unlock(&nic->lock);
 	if (busy)
 		return -EBUSY;
+	nic_watch_close(nic->watch);
 	free(nic->own);
 	u_lock_fini(&nic->lock);
 	nic_keys_fini(&nic->keys);

@@ -6,12 +6,14 @@
  * an EFA device: SRD-like ones (NIC_QP_RDM) lend the packets they receive, UD
  * ones (NIC_QP_UD) put them into receives that the user posted. A queue pair
  * number is the UDP port that it holds; its socket is also how a sleeper is
- * woken. Peers on this host are reached through wire_shm, others not at all
- * yet: their sends end with NIC_UNREACHABLE.
+ * woken. Peers on this host are reached through shared memory, all others by
+ * the SRD engine over UDP, and so are those here whose memory cannot be shared.
  *
- *   post: send, rdma, post_recv  -->  +-----+  --> wire_shm lanes of peers
- *   poll <-- completions ----------   | qp  |  <-- lanes of our segment
- *                                     +-----+
+ *                                     +-----+  <-> lanes of shared memory
+ *   post: send, rdma, post_recv  -->  |     |
+ *   poll <-- completions ----------   | qp  |  <-> srd <-> wire_udp
+ *                                     +-----+       ^
+ *                              a thread drives it: while nobody polls
  * How to drive it
  *   nic_list, nic_open, nic_qp_open, nic_ah_open; then (send | rdma |
  *   post_recv | poll, give_back)*; nic_ah_close, nic_qp_close, nic_close.
@@ -32,6 +34,7 @@
 #define NIC_UD_PREFIX 40 /* bytes before the payload of a UD receive */
 #define NIC_IOV_MAX 8 /* elements of a gather list */
 #define NIC_NAME_MAX 64
+#define NIC_PATHS 32 /* of a queue pair to other hosts, unless configured */
 
 /* One interface that can be opened. */
 struct nic_info {
@@ -58,6 +61,12 @@ struct nic_config {
 	uint32_t lane_bytes; /* 0: the wire's default */
 	uint16_t port_min, port_max; /* of queue pairs; 0, 0: the kernel's */
 	bool no_cma; /* ring copies instead of cross-memory attach */
+	bool no_shm; /* peers on this host are reached as those on others */
+	uint32_t paths; /* sending sockets of a queue pair, 1..64; 0: 16 */
+	uint32_t socket_buffer; /* bytes wanted; 0: the wire's default */
+	uint64_t peer_timeout; /* ns of silence that ends a peer; 0: default */
+	bool check_all; /* checksums over payloads too */
+	const char *fault; /* wire_fault_parse(); NULL: the network as it is */
 };
 
 struct nic_addr {
@@ -142,9 +151,9 @@ enum nic_send_flags {
  * (errors come this way). -EAGAIN: no room; poll and try again. -EMSGSIZE.
  *
  * Statuses: NIC_NO_QP the peer closed, died or never was, NIC_UNREACHABLE it
- * is on another host, or would not let us in (a later send tries again). UD
- * sends to such peers, and to one that left its ring full for 10 ms, are done
- * and lost.
+ * never answered, or there is no way to it (a later send tries again),
+ * NIC_UNRESPONSIVE it answers no more. UD sends to such peers, and to one that
+ * left its ring full for 10 ms, are done and lost.
  */
 int nic_send(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	     const void *hdr, size_t hdr_len, const struct iovec *iov,
@@ -163,7 +172,8 @@ struct nic_rdma {
 };
 
 /*
- * As nic_send: 0 done, 1 a completion follows, -EAGAIN, -EMSGSIZE. Up to 1 MiB
+ * As nic_send: 0 done, 1 a completion follows, -EAGAIN, -EMSGSIZE; -EINVAL on a
+ * UD queue pair. Up to 1 MiB
  * may be copied before it returns. An operation of no bytes needs no key.
  * Statuses besides those of nic_send: NIC_BAD_RKEY key, range or access is
  * not what the peer registered, NIC_PEER_RESET the peer ended meanwhile.

@@ -30,6 +30,7 @@ int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
 	ah->qp = qp;
 	ah->cookie = cookie;
 	ah->link = ah->path->link;
+	TAILQ_INIT(&ah->far_ops);
 	TAILQ_INSERT_TAIL(&ah->path->ahs, ah, path_link);
 	*out = ah;
 	return 0;
@@ -63,6 +64,7 @@ void nic_ah_close(struct nic_ah *ah)
 	struct nic_qp *qp = ah->qp;
 
 	ah_forget_ops(ah);
+	nic_far_forget(ah);
 	nic_done_forget(qp, ah);
 	if (ah->gone)
 		TAILQ_REMOVE(&qp->gone, ah, gone_link);

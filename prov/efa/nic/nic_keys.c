@@ -212,20 +212,27 @@ uint32_t nic_keys_used(struct nic_keys *k)
 	return used;
 }
 
-bool nic_keys_hold(struct nic_keys *k, uint32_t key, uint32_t access,
-		   uint64_t addr, uint64_t len)
+bool nic_keys_cover(const struct nic_keys *k, uint32_t key, uint32_t access,
+		    uint64_t addr, uint64_t len)
 {
 	uint32_t index = key & NIC_KEY_INDEX_MASK;
 	const struct nic_key *e;
 
+	if (!len)
+		return true;
+	if (index >= k->size)
+		return false;
+	e = &k->table[index];
+	return e->used && e->key == key && (e->access & access) == access &&
+	       nic_range_inside(addr, len, e->addr, e->len);
+}
+
+bool nic_keys_hold(struct nic_keys *k, uint32_t key, uint32_t access,
+		   uint64_t addr, uint64_t len)
+{
 	u_lock(&k->lock);
-	if (index < k->size) {
-		e = &k->table[index];
-		if (e->used && e->key == key &&
-		    (e->access & access) == access &&
-		    nic_range_inside(addr, len, e->addr, e->len))
-			return true;
-	}
+	if (nic_keys_cover(k, key, access, addr, len))
+		return true;
 	u_unlock(&k->lock);
 	return false;
 }

@@ -62,4 +62,8 @@ bool nic_keys_hold(struct nic_keys *k, uint32_t key, uint32_t access,
 		   uint64_t addr, uint64_t len);
 void nic_keys_release(struct nic_keys *k);
 
+/* The same of a table that the caller has locked; true also for len 0. */
+bool nic_keys_cover(const struct nic_keys *k, uint32_t key, uint32_t access,
+		    uint64_t addr, uint64_t len);
+
 #endif

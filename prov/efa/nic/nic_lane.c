@@ -43,6 +43,13 @@ static uint32_t source_add(struct nic_qp *qp, const struct wire_shm_id *id)
 	return qp->nsources - 1;
 }
 
+uint32_t nic_source_of(struct nic_qp *qp, const struct wire_shm_id *id)
+{
+	uint32_t source = source_find(qp, id);
+
+	return source == NIC_SOURCE_UNKNOWN ? source_add(qp, id) : source;
+}
+
 uint32_t nic_lane_look(struct nic_qp *qp, uint32_t lane)
 {
 	struct nic_lane *l = &qp->lane[lane % NIC_LANES];
@@ -51,9 +58,7 @@ uint32_t nic_lane_look(struct nic_qp *qp, uint32_t lane)
 
 	if (wire_shm_source(qp->shm, lane, &id))
 		return NIC_SOURCE_UNKNOWN;
-	source = source_find(qp, &id);
-	if (source == NIC_SOURCE_UNKNOWN)
-		source = source_add(qp, &id);
+	source = nic_source_of(qp, &id);
 	if (source != NIC_SOURCE_UNKNOWN)
 		*l = (struct nic_lane){ .epoch = qp->epoch, .source = source };
 	return source;

@@ -51,20 +51,28 @@ static struct nic_path *path_new(struct nic_qp *qp,
 	return p;
 }
 
-struct nic_path *nic_path_get(struct nic_qp *qp, const struct wire_shm_id *id)
+struct nic_path *nic_path_find(struct nic_qp *qp, const struct wire_shm_id *id)
 {
 	struct nic_path *p;
 
 	LIST_FOREACH(p, &qp->bucket[nic_id_bucket(id)], bucket_link)
 		if (nic_id_same(&p->id, id))
 			return p;
-	return path_new(qp, id);
+	return NULL;
+}
+
+struct nic_path *nic_path_get(struct nic_qp *qp, const struct wire_shm_id *id)
+{
+	struct nic_path *p = nic_path_find(qp, id);
+
+	return p ? p : path_new(qp, id);
 }
 
 static enum nic_status path_status(const struct nic_path *p)
 {
 	switch (p->state) {
 	case NIC_PATH_LIVE:
+	case NIC_PATH_FAR:
 		return NIC_OK;
 	case NIC_PATH_DEAD:
 		return NIC_NO_QP;
@@ -84,27 +92,32 @@ static void path_set_link(struct nic_path *p, struct wire_shm_link *link)
 		ah->link = link;
 }
 
-static void path_tell_foreign(const struct nic_path *p)
+void nic_path_tell_unreachable(const struct nic_path *p)
 {
 	struct nic *nic = p->qp->nic;
 	char peer[NIC_GID_TEXT], self[NIC_GID_TEXT];
 	bool first = nic_tell_once(nic, &nic->told_foreign);
 
 	u_log(first ? U_LOG_WARN : U_LOG_INFO,
-	      "%s port %u cannot be reached from %s (%s): it is no address of "
-	      "this host, and this version carries nothing between hosts",
+	      "%s port %u cannot be reached from %s (%s): %s",
 	      nic_gid_text(p->id.gid, peer), p->id.qpn, nic->info.name,
-	      nic_gid_text(p->qp->self.gid, self));
+	      nic_gid_text(p->qp->self.gid, self),
+	      p->state == NIC_PATH_FOREIGN ?
+		      "one is an IPv4 address and the other IPv6; choose the "
+		      "interface with FI_EFA_IFACE" :
+		      "there is no route, or UDP is filtered on the way");
 }
 
-/* The peer may be well: sends fail, later ones try again. */
+/* Shared memory would be faster, the packet wire does as well. */
 static void path_tell_refused(const struct nic_path *p, int rc)
 {
 	struct nic *nic = p->qp->nic;
 	char peer[NIC_GID_TEXT];
 	bool first = nic_tell_once(nic, &nic->told_space);
 
-	u_log(first ? U_LOG_WARN : U_LOG_INFO, "no lane to %s port %u: %s",
+	u_log(first ? U_LOG_WARN : U_LOG_INFO,
+	      "no shared memory to %s port %u of this host, so it is reached "
+	      "over UDP: %s",
 	      nic_gid_text(p->id.gid, peer), p->id.qpn,
 	      rc == -ENOSPC ? "it has no lane free, or shared memory is full "
 			      "(enlarge /dev/shm)" :
@@ -112,18 +125,30 @@ static void path_tell_refused(const struct nic_path *p, int rc)
 			      strerror(-rc));
 }
 
+static enum nic_status path_resolve_far(struct nic_path *p)
+{
+	enum nic_status status;
+
+	if (nic_gid_is_v4(p->id.gid) != nic_gid_is_v4(p->qp->self.gid)) {
+		p->state = NIC_PATH_FOREIGN;
+		nic_path_tell_unreachable(p);
+		return NIC_UNREACHABLE;
+	}
+	status = nic_far_resolve(p);
+	p->hold = status != NIC_OK;
+	return status;
+}
+
 enum nic_status nic_path_resolve(struct nic_path *p)
 {
+	struct nic *nic = p->qp->nic;
 	struct wire_shm_link *link;
 	int rc;
 
 	if (p->state != NIC_PATH_NEW || p->hold)
 		return path_status(p);
-	if (!nic_is_own(p->qp->nic, p->id.gid)) {
-		p->state = NIC_PATH_FOREIGN;
-		path_tell_foreign(p);
-		return NIC_UNREACHABLE;
-	}
+	if (nic->config.no_shm || !nic_is_own(nic, p->id.gid))
+		return path_resolve_far(p);
 	rc = wire_shm_link_open(p->qp->shm, &p->id, &link);
 	switch (rc) {
 	case 0:
@@ -135,8 +160,8 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 		p->state = NIC_PATH_DEAD;
 		break;
 	default:
-		p->hold = true;
 		path_tell_refused(p, rc);
+		return path_resolve_far(p);
 	}
 	return path_status(p);
 }

@@ -99,14 +99,25 @@ static void poll_run(struct nic_qp *qp)
 		qp->attention &= ~(uint32_t)NIC_ATT_WORK;
 }
 
-/* Bounded, as anybody can send to a port. */
-static void drain_socket(const struct nic_qp *qp)
+/*
+ * Takes wake-ups off the socket; with an engine that is the wire's. Bounded, as
+ * anybody can send to a port. A packet that is none comes again, and finds the
+ * engine open.
+ */
+static void drain_socket(struct nic_qp *qp)
 {
 	char byte;
+	ssize_t n;
 
-	for (int i = 0; i < WAKES; i++)
-		if (recv(qp->sock, &byte, 1, MSG_DONTWAIT) < 0)
+	if (nic_far_is_open(&qp->far))
+		return;
+	for (int i = 0; i < WAKES; i++) {
+		n = recv(qp->sock, &byte, 1, MSG_DONTWAIT);
+		if (n < 0)
 			break;
+		if (n)
+			qp->attention |= NIC_ATT_FAR;
+	}
 }
 
 /* A sleeper is back: the clock may have gone far. */
@@ -114,6 +125,8 @@ static void poll_disarm(struct nic_qp *qp)
 {
 	wire_shm_disarm(qp->shm);
 	drain_socket(qp);
+	if (nic_far_disarm(qp))
+		qp->attention |= NIC_ATT_FAR;
 	qp->attention &= ~(uint32_t)NIC_ATT_ARMED;
 	qp->polls_left = 1;
 }
@@ -188,11 +201,13 @@ static U_COLD int poll_attend(struct nic_qp *qp, struct nic_wc *wc, int n)
 		poll_run(qp);
 	if (qp->attention & NIC_ATT_DONE)
 		k = nic_done_pop(qp, wc, n);
-	if (k == n)
-		return k;
 	if (qp->type == NIC_QP_UD)
-		return k + nic_ud_poll(qp, wc + k, n - k);
-	return k + poll_wire(qp, wc + k, n - k);
+		k += k < n ? nic_ud_poll(qp, wc + k, n - k) : 0;
+	else
+		k += k < n ? poll_wire(qp, wc + k, n - k) : 0;
+	if ((qp->attention & NIC_ATT_FAR) && k < n)
+		k += nic_far_poll(qp, wc + k, n - k);
+	return k;
 }
 
 int nic_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
@@ -207,6 +222,8 @@ int nic_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
 
 void nic_give_back(struct nic_qp *qp)
 {
+	if (u_unlikely(qp->attention & NIC_ATT_FAR))
+		nic_far_give_back(qp);
 	if (!qp->lent)
 		return;
 	wire_shm_give_back(qp->shm);
@@ -220,6 +237,8 @@ int nic_qp_arm(struct nic_qp *qp)
 	if (qp->type == NIC_QP_UD && !nic_ud_posted(qp))
 		return 0;
 	drain_socket(qp);
+	if (!nic_far_arm(qp))
+		return 1;
 	if (wire_shm_arm(qp->shm))
 		return 1;
 	qp->attention |= NIC_ATT_ARMED;

@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "nic/nic.h"
+#include "nic_far.h"
 #include "nic_keys.h"
 #include "nic_pkt.h"
 #include "util/u_base.h"
@@ -46,6 +47,9 @@ struct nic {
 	struct nic_info info; /* const after open, as config */
 	struct nic_config config;
 	struct nic_keys keys;
+	struct nic_watch *watch; /* its thread */
+	bool faulty; /* `fault` is what the user asked for */
+	struct wire_fault_config fault;
 	struct u_lock lock; /* of the rest */
 	unsigned int nqps;
 	uint8_t (*own)[16]; /* [nown] gids of this host */
@@ -57,7 +61,8 @@ struct nic {
 enum nic_path_state {
 	NIC_PATH_NEW, /* not tried yet, or worth another try */
 	NIC_PATH_LIVE, /* the link is open */
-	NIC_PATH_FOREIGN, /* on another host: no wire reaches it */
+	NIC_PATH_FAR, /* by the engine and the packet wire: peer */
+	NIC_PATH_FOREIGN, /* of the other address family: no wire reaches it */
 	NIC_PATH_DEAD, /* the peer died, closed, or never was */
 };
 
@@ -102,6 +107,7 @@ struct nic_ah {
 	uint64_t full_at; /* UD: tx_packets at that time */
 	uint64_t cookie;
 	bool gone; /* in qp->gone */
+	struct nic_far_op_list far_ops; /* under way */
 	TAILQ_ENTRY(nic_ah) path_link;
 	TAILQ_ENTRY(nic_ah) gone_link;
 };
@@ -111,6 +117,7 @@ TAILQ_HEAD(nic_ah_list, nic_ah);
 struct nic_path {
 	struct nic_qp *qp;
 	struct wire_shm_link *link; /* LIVE only, else NULL */
+	struct srd_peer *peer; /* FAR, and since */
 	struct wire_shm_id id;
 	enum nic_path_state state;
 	enum nic_way way;
@@ -153,6 +160,15 @@ struct nic_source {
 	uint32_t next; /* in the bucket: number + 1; 0: last */
 };
 
+/* UD: a packet that arrived. */
+struct nic_ud_packet {
+	const void *data;
+	uint32_t len;
+	uint32_t source;
+	uint32_t imm;
+	bool has_imm;
+};
+
 /* UD: a posted receive. */
 struct nic_recv {
 	uint64_t id;
@@ -166,6 +182,7 @@ enum nic_attention {
 	NIC_ATT_ARMED = 2,
 	NIC_ATT_DONE = 4, /* completions or GONEs wait */
 	NIC_ATT_WORK = 8, /* a path is active */
+	NIC_ATT_FAR = 16, /* the socket is to be polled */
 };
 
 struct nic_qp {
@@ -184,6 +201,11 @@ struct nic_qp {
 	enum nic_qp_type type;
 	int sock;
 	struct wire_shm_id self;
+
+	struct nic_far far;
+	struct u_pool far_ops; /* struct nic_far_op */
+	int far_skip; /* polls that leave the socket alone */
+	int far_quiet; /* polls of the socket in vain, in a row */
 
 	uint64_t ticked; /* when the last tick was */
 	uint32_t npaths;
@@ -234,9 +256,15 @@ bool nic_id_same(const struct wire_shm_id *a, const struct wire_shm_id *b);
 
 /* The path to a peer, made if need be; NULL without memory. No I/O. */
 struct nic_path *nic_path_get(struct nic_qp *qp, const struct wire_shm_id *id);
+/* NULL: there is none. */
+struct nic_path *nic_path_find(struct nic_qp *qp, const struct wire_shm_id *id);
 
-/* Opens the link of a NEW path. NIC_OK: it is LIVE; else why sends fail. */
+/* Finds the way of a NEW path. NIC_OK: it is LIVE or FAR; else why sends
+ * fail. */
 enum nic_status nic_path_resolve(struct nic_path *p);
+
+/* A peer on another host cannot be reached: a warning, once. */
+void nic_path_tell_unreachable(const struct nic_path *p);
 
 /* Finds out how RDMA reaches the peer of a LIVE path. */
 void nic_path_choose_way(struct nic_path *p);
@@ -302,6 +330,9 @@ int nic_remote_write(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 
 /* --- nic_lane.c: who writes to us --- */
 
+/* Number of an address, given if need be; NIC_SOURCE_UNKNOWN without memory. */
+uint32_t nic_source_of(struct nic_qp *qp, const struct wire_shm_id *id);
+
 /* Number of a lane's sender; NIC_SOURCE_UNKNOWN without memory. */
 uint32_t nic_lane_look(struct nic_qp *qp, uint32_t lane);
 
@@ -338,6 +369,10 @@ static inline bool nic_pkt_header(const struct wire_shm_pkt *pkt, void *header,
 
 int nic_ud_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
 
+/* Puts a packet into the next posted receive; 1, or 0: it is dropped. */
+int nic_ud_take(struct nic_qp *qp, const struct nic_ud_packet *p,
+		struct nic_wc *wc);
+
 /*
  * The ring is full: -EAGAIN, or 0 when its owner has not read for so long that
  * the packet is better dropped.
@@ -347,6 +382,14 @@ int nic_ud_full(struct nic_ah *ah);
 static inline uint32_t nic_ud_posted(const struct nic_qp *qp)
 {
 	return qp->recv_tail - qp->recv_head;
+}
+
+/* Packets that a poll for n completions may take. */
+static inline int nic_ud_room(const struct nic_qp *qp, int n)
+{
+	if (qp->type == NIC_QP_UD && nic_ud_posted(qp) < (uint32_t)n)
+		return (int)nic_ud_posted(qp);
+	return n;
 }
 
 #endif

@@ -193,6 +193,13 @@ int nic_qp_open(struct nic *nic, enum nic_qp_type type, uint32_t qkey,
 		qp_free(qp);
 		return rc;
 	}
+	rc = nic_far_init(qp);
+	if (rc) {
+		wire_shm_close(qp->shm);
+		close(qp->sock);
+		qp_free(qp);
+		return rc;
+	}
 	qp->shm_stats = wire_shm_stats(qp->shm);
 	qp->ticked = u_now();
 	qp_count(nic, 1);
@@ -209,6 +216,7 @@ void nic_qp_close(struct nic_qp *qp)
 		assert(TAILQ_EMPTY(&p->ahs));
 		nic_path_free(p);
 	}
+	nic_far_fini(qp);
 	wire_shm_close(qp->shm);
 	close(qp->sock);
 	qp_count(qp->nic, -1);
@@ -226,8 +234,8 @@ void nic_set_pressure(struct nic_qp *qp, bool on)
 {
 	if (qp->pressure == on)
 		return;
-	qp->pressure = on;
 	wire_shm_set_pressure(qp->shm, on);
+	nic_far_set_pressure(qp, on);
 }
 
 int nic_qp_fd(const struct nic_qp *qp)

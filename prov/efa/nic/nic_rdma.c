@@ -254,12 +254,16 @@ int nic_rdma(struct nic_ah *ah, const struct nic_rdma *r)
 
 	if (u_unlikely(r->len > NIC_MAX_RDMA))
 		return -EMSGSIZE;
+	if (u_unlikely(ah->qp->type == NIC_QP_UD))
+		return -EINVAL;
 	if (u_unlikely(!nic_done_room(ah->qp)))
 		return -EAGAIN;
 	if (u_unlikely(!ah->link)) {
 		status = nic_path_resolve(p);
 		if (status)
 			return rdma_failed(ah, r, status);
+		if (p->state == NIC_PATH_FAR)
+			return nic_far_rdma(ah, r);
 	}
 	if (u_unlikely(p->way == NIC_WAY_UNKNOWN))
 		nic_path_choose_way(p);

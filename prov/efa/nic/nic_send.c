@@ -62,7 +62,7 @@ static int send_imm(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	return 0;
 }
 
-/* No link yet, or no more; or an immediate. */
+/* No link yet, or none at all; or an immediate. */
 static U_COLD int send_slow(struct nic_ah *ah, uint64_t id, int flags,
 			    uint32_t imm, const void *hdr, size_t hdr_len,
 			    const struct iovec *iov, int iovcnt, size_t len)
@@ -74,6 +74,9 @@ static U_COLD int send_slow(struct nic_ah *ah, uint64_t id, int flags,
 		if (status)
 			return send_failed(ah, id, status);
 	}
+	if (ah->path->state == NIC_PATH_FAR)
+		return nic_far_send(ah, id, flags, imm, hdr, hdr_len, iov,
+				    iovcnt, len);
 	if (flags & NIC_SEND_IMM)
 		return send_imm(ah, id, flags, imm, hdr, hdr_len, iov, iovcnt,
 				len);

@@ -75,6 +75,8 @@ void nic_tick(struct nic_qp *qp)
 	uint64_t now = u_now();
 
 	qp->polls_left = NIC_POLLS_A_LOOK;
+	if (u_unlikely(nic_far_is_calling(&qp->far)))
+		qp->attention |= NIC_ATT_FAR;
 	if (now - qp->ticked < NIC_TICK)
 		return;
 	qp->ticked = now;

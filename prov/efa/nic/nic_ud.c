@@ -46,32 +46,50 @@ static bool ud_payload(const struct wire_shm_pkt *pkt, const char **data,
 }
 
 /* A packet that does not fit leaves the receive posted. */
+int nic_ud_take(struct nic_qp *qp, const struct nic_ud_packet *p,
+		struct nic_wc *wc)
+{
+	const struct nic_recv *r = &qp->recv[qp->recv_head % NIC_RECVS];
+
+	if (p->len > NIC_MTU)
+		return nic_bad_packet(qp);
+	if (!nic_ud_posted(qp) || r->len < NIC_UD_PREFIX ||
+	    p->len > r->len - NIC_UD_PREFIX) {
+		qp->stats.ud_dropped++;
+		return 0;
+	}
+	memset(r->buf, 0, NIC_UD_PREFIX);
+	memcpy(r->buf + NIC_UD_PREFIX, p->data, p->len);
+	*wc = (struct nic_wc){
+		.id = r->id,
+		.len = p->len + NIC_UD_PREFIX,
+		.source = p->source,
+		.imm = p->imm,
+		.op = NIC_WC_RECV,
+		.has_imm = p->has_imm,
+	};
+	qp->recv_head++;
+	return 1;
+}
+
 static int ud_deliver(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 		      struct nic_wc *wc)
 {
-	const struct nic_recv *r = &qp->recv[qp->recv_head % NIC_RECVS];
 	struct nic_pkt_imm imm = { 0 };
 	const char *data;
 	uint32_t len;
 
 	if (!ud_payload(pkt, &data, &len, &imm))
 		return nic_bad_packet(qp);
-	if (r->len < NIC_UD_PREFIX || len > r->len - NIC_UD_PREFIX) {
-		qp->stats.ud_dropped++;
-		return 0;
-	}
-	memset(r->buf, 0, NIC_UD_PREFIX);
-	memcpy(r->buf + NIC_UD_PREFIX, data, len);
-	*wc = (struct nic_wc){
-		.id = r->id,
-		.len = len + NIC_UD_PREFIX,
-		.source = nic_lane_source(qp, pkt->lane),
-		.imm = imm.imm,
-		.op = NIC_WC_RECV,
-		.has_imm = pkt->word == NIC_PKT_SEND_IMM,
-	};
-	qp->recv_head++;
-	return 1;
+	return nic_ud_take(qp,
+			   &(struct nic_ud_packet){
+				   .data = data,
+				   .len = len,
+				   .source = nic_lane_source(qp, pkt->lane),
+				   .imm = imm.imm,
+				   .has_imm = pkt->word == NIC_PKT_SEND_IMM,
+			   },
+			   wc);
 }
 
 int nic_ud_poll(struct nic_qp *qp, struct nic_wc *wc, int n)

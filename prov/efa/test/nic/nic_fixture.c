@@ -94,6 +94,31 @@ int nt_setup_ring(void **state)
 	return 0;
 }
 
+static int setup_far(void **state, const char *fault)
+{
+	struct nt *t;
+
+	if (nt_setup_dir(state))
+		return -1;
+	t = *state;
+	t->config.no_shm = true;
+	t->config.paths = 8;
+	t->config.fault = fault;
+	setup_pair(t, false);
+	return 0;
+}
+
+int nt_setup_far(void **state)
+{
+	return setup_far(state, NULL);
+}
+
+int nt_setup_far_bad(void **state)
+{
+	return setup_far(state, "loss=5%,burst=0.2%:8,reorder=10%:300us,dup=2%,"
+				"corrupt=2%,seed=5");
+}
+
 static void remove_dir(const char *path)
 {
 	DIR *d = opendir(path);

@@ -49,6 +49,8 @@ void nt_check_at(bool ok, const char *what, const char *file, int line);
 int nt_setup_dir(void **state);
 int nt_setup_pair(void **state); /* copies are direct */
 int nt_setup_ring(void **state); /* copies go through the ring */
+int nt_setup_far(void **state); /* no shared memory: over UDP */
+int nt_setup_far_bad(void **state); /* with all faults of the network */
 int nt_teardown(void **state);
 
 #define NT_DIR(f) cmocka_unit_test_setup_teardown(f, nt_setup_dir, nt_teardown)
@@ -56,6 +58,10 @@ int nt_teardown(void **state);
 	cmocka_unit_test_setup_teardown(f, nt_setup_pair, nt_teardown)
 #define NT_RING(f) \
 	cmocka_unit_test_setup_teardown(f, nt_setup_ring, nt_teardown)
+
+#define NT_FAR(f) cmocka_unit_test_setup_teardown(f, nt_setup_far, nt_teardown)
+#define NT_FAR_BAD(f) \
+	cmocka_unit_test_setup_teardown(f, nt_setup_far_bad, nt_teardown)
 
 /* Log lines of the current test. */
 unsigned int nt_warnings(void);
