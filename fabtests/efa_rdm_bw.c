@@ -8,6 +8,7 @@
  */
 #include "ft.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define DATA_TAG 1u
@@ -17,7 +18,7 @@
 static const struct ft_program program = {
 	.name = "efa_rdm_bw",
 	.summary = "streaming bandwidth and message rate on RDM endpoints",
-	.options = "mSiW",
+	.options = "mSiWT",
 	.sizes = "8,64k,1m",
 	.window = 64,
 };
@@ -30,7 +31,19 @@ struct stream {
 	size_t size;
 	size_t windows; /* with the warm-up */
 	size_t warmup; /* windows not timed */
+	FILE *timeline; /* of the client: time and bytes of windows, or NULL */
 };
+
+/* A line at a time: who looks at it may end us when he has seen enough. */
+static FILE *timeline_open(const char *name)
+{
+	FILE *file = fopen(name, "w");
+
+	if (!file)
+		ft_fail("%s cannot be written", name);
+	setvbuf(file, NULL, _IOLBF, BUFSIZ);
+	return file;
+}
 
 static void send_data(struct stream *st, size_t i)
 {
@@ -64,6 +77,10 @@ static void run_client(struct stream *st, uint64_t *stamp)
 		ft_wait_tx(ft);
 		ft_wait_rx(ft, ++replies);
 		stamp[w + 1] = ft_now();
+		if (st->timeline)
+			fprintf(st->timeline, "%llu %zu\n",
+				(unsigned long long)stamp[w + 1],
+				st->size * ft->opt.window);
 	}
 }
 
@@ -158,6 +175,8 @@ int main(int argc, char **argv)
 								   FI_MSG,
 					  .order = FI_ORDER_SAS,
 					  .format = FI_CQ_FORMAT_CONTEXT });
+	if (ft->client && ft->opt.timeline)
+		st.timeline = timeline_open(ft->opt.timeline);
 	st.context = ft_alloc(ft->opt.window * sizeof(*st.context));
 	if (ft->client)
 		printf("#%9s %10s %12s %14s %12s %14s  window %zu, %s\n",
@@ -169,5 +188,7 @@ int main(int argc, char **argv)
 		run_size(&st);
 	}
 	free(st.context);
+	if (st.timeline)
+		fclose(st.timeline);
 	return ft_finish(ft, 0);
 }

@@ -71,6 +71,7 @@ struct ft_options {
 	bool tagged;
 	bool verbose;
 	bool dist; /* print the slow end of a distribution too */
+	const char *timeline; /* file for the times of windows, or NULL */
 	size_t iterations; /* 0: chosen by size */
 	size_t count;
 	size_t window;

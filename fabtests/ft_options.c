@@ -30,6 +30,7 @@ static const struct option long_options[] = {
 	{ "only", required_argument, NULL, 'O' },
 	{ "max", required_argument, NULL, 'M' },
 	{ "dist", no_argument, NULL, 'D' },
+	{ "timeline", required_argument, NULL, 'T' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -55,6 +56,7 @@ static const struct option_help {
 	{ 'M', "--max SIZE    largest message" },
 	{ 'R', "--seed N      of the random sizes and orders" },
 	{ 'D', "--dist        print the distribution: p50 p99 p99.9 max" },
+	{ 'T', "--timeline F  write when each window ended: ns, bytes" },
 };
 
 static _Noreturn void usage(const struct ft_program *program)
@@ -231,6 +233,9 @@ static void take_option(struct ft *ft, int c)
 		break;
 	case 'D':
 		opt->dist = true;
+		break;
+	case 'T':
+		opt->timeline = optarg;
 		break;
 	case 'h':
 		usage(ft->program);

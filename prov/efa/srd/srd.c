@@ -2,20 +2,21 @@
 /*
  * srd.c - an engine from open to close, and its numbers
  *
- * All memory is taken here, in a few large pieces that cost nothing before
- * they are touched.
+ * All memory is taken here, in one large piece that costs nothing before it is
+ * touched, and the pools of operations.
  */
 #include "srd/srd.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
 #include "srd/srd_priv.h"
 #include "util/u_hash.h"
 
-/* Packets in flight at least, whatever the delay. */
-#define WINDOW_MIN_PKTS 1
+/* The smallest window, of one packet: hundreds of senders to one need less
+ * than a packet a round trip, which pacing makes of it. */
+#define WINDOW_MIN_SHARE 16
 /* A path that failed is tried again after so long. */
 #define PROBE_MIN (10 * U_MSEC)
 #define PROBE_MAX U_SEC
@@ -48,29 +49,65 @@ static int fill_pool(struct u_pool *pool, uint32_t n)
 	return 0;
 }
 
-static int take_memory(struct srd *s)
+/* The next n objects of mem; NULL while mem is only measured. */
+static void *carve(char *mem, size_t *at, size_t n, size_t size)
+{
+	size_t from = *at;
+
+	*at = u_align(from + n * size, U_LINE);
+	return mem ? mem + from : NULL;
+}
+
+static void carve_slots(char *mem, size_t *at, struct srd_slots *slots,
+			uint32_t n)
+{
+	slots->n = n;
+	slots->size = u_align(SRD_MSG_MAX, U_LINE);
+	slots->free = carve(mem, at, n, sizeof(uint32_t));
+	slots->mem = carve(mem, at, n, slots->size);
+}
+
+/* Says where in mem each array lies; returns the bytes of all. */
+static size_t lay_out(struct srd *s, char *mem)
 {
 	const struct srd_config *c = &s->cfg;
 	uint32_t ring = power_of_two(c->max_ops);
 	uint32_t hash = power_of_two(2 * c->max_peers);
+	size_t at = 0;
 
-	s->active_size = active_size(c);
 	s->done_mask = ring - 1;
 	s->hash_mask = hash - 1;
-	s->peer = calloc(c->max_peers, sizeof(*s->peer));
-	s->hash = calloc(hash, sizeof(*s->hash));
-	s->heap = calloc(c->max_peers, sizeof(struct srd_peer *));
-	s->active_mem = calloc(c->max_active, s->active_size);
-	s->done = calloc(ring, sizeof(*s->done));
-	s->hdr = calloc(SRD_TX_MAX, SRD_HDR_MAX);
-	if (!s->peer || !s->hash || !s->heap || !s->active_mem || !s->done ||
-	    !s->hdr || srd_part_init(s))
+	s->active_size = active_size(c);
+	s->peer = carve(mem, &at, c->max_peers, sizeof(*s->peer));
+	s->hash = carve(mem, &at, hash, sizeof(*s->hash));
+	s->heap = carve(mem, &at, c->max_peers, sizeof(struct srd_peer *));
+	s->done = carve(mem, &at, ring, sizeof(*s->done));
+	s->part = carve(mem, &at, SRD_PARTS_PER_SLOT * (size_t)c->rx_slots,
+			sizeof(*s->part));
+	s->active_mem = carve(mem, &at, c->max_active, s->active_size);
+	s->hdr = carve(mem, &at, SRD_TX_MAX, SRD_HDR_MAX);
+	carve_slots(mem, &at, &s->tx_slots, c->tx_slots);
+	carve_slots(mem, &at, &s->rx_slots, c->rx_slots);
+	return at;
+}
+
+/*
+ * From the kernel, which gives pages when they are touched; calloc would touch
+ * some of them itself.
+ */
+static int take_memory(struct srd *s)
+{
+	void *mem;
+
+	s->mem_size = lay_out(s, NULL);
+	mem = mmap(NULL, s->mem_size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mem == MAP_FAILED)
 		return -ENOMEM;
-	if (srd_slots_init(&s->tx_slots, c->tx_slots, SRD_MSG_MAX) ||
-	    srd_slots_init(&s->rx_slots, c->rx_slots, SRD_MSG_MAX))
-		return -ENOMEM;
-	if (fill_pool(&s->ops, c->max_ops) ||
-	    fill_pool(&s->replies, c->max_replies))
+	s->mem = mem;
+	lay_out(s, mem);
+	if (fill_pool(&s->ops, s->cfg.max_ops) ||
+	    fill_pool(&s->replies, s->cfg.max_replies))
 		return -ENOMEM;
 	return 0;
 }
@@ -89,7 +126,7 @@ static void derive(struct srd *s)
 	};
 	s->cc_cfg = (struct srd_cc_config){
 		.packet = c->mtu,
-		.window_min = WINDOW_MIN_PKTS * c->mtu,
+		.window_min = c->mtu / WINDOW_MIN_SHARE,
 		.window_max = (uint32_t)u_min((size_t)c->window_pkts * c->mtu,
 					      INT32_MAX),
 		.window_init = (uint32_t)u_max(c->init_window, c->mtu),
@@ -113,12 +150,11 @@ int srd_open(const struct srd_config *config, uint64_t now, struct srd **out)
 	TAILQ_INIT(&s->gone);
 	TAILQ_INIT(&s->active_free);
 	TAILQ_INIT(&s->active_idle);
-	TAILQ_INIT(&s->part_free);
-	TAILQ_INIT(&s->dead_parts);
 	err = take_memory(s);
 	if (err)
 		goto free_memory;
 	derive(s);
+	srd_part_init(s);
 	s->clock = now;
 	s->random = u_mix64(s->cfg.seed ^ s->cfg.self.connid);
 	s->ready_on = true;
@@ -136,15 +172,8 @@ void srd_close(struct srd *s)
 {
 	u_pool_fini(&s->replies);
 	u_pool_fini(&s->ops);
-	srd_slots_fini(&s->rx_slots);
-	srd_slots_fini(&s->tx_slots);
-	free(s->part);
-	free(s->hdr);
-	free(s->done);
-	free(s->active_mem);
-	free(s->heap);
-	free(s->hash);
-	free(s->peer);
+	if (s->mem)
+		munmap(s->mem, s->mem_size);
 	free(s);
 }
 

@@ -81,7 +81,8 @@ struct srd_config {
 	uint32_t mtu; /* bytes of a packet, srd's headers included;
 			 SRD_PACKET_MIN.. ; 0: 1472 */
 	uint32_t max_peers; /* 0: 4096 */
-	uint32_t max_active; /* conversations with packets open; 0: 256 */
+	uint32_t max_active; /* conversations with packets open, a quarter of
+				them those that only answer; 2..; 0: 256 */
 	uint32_t max_ops; /* our operations under way; 0: 1024 */
 	uint32_t max_replies; /* reads of peers that we answer; 0: 1024 */
 	uint32_t tx_slots; /* SENDs that are not acknowledged; 0: 512 */

@@ -13,8 +13,9 @@
 
 #define HURRY_EVERY 8
 
-/* ns, as a shift: senders are counted over one such slot and the last. */
-#define SLOT_SHIFT 22
+/* ns, as a shift: senders are counted over one such slot and the last. What is
+ * longer grants the last sender of an incast its share of the crowd. */
+#define SLOT_SHIFT 17
 
 void srd_ack_arrived(struct srd *s, struct srd_peer *p,
 		     const struct srd_pkt_base *base, uint64_t now)

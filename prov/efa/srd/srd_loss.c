@@ -9,10 +9,10 @@
  *   a round trip and the reorder window.
  * Numbers say nothing: many paths reorder all the time.
  *
- * When nothing arrives, the newest packet is sent again after about two round
- * trips (its acknowledgement lets the rule above judge the others); then two at
- * each timeout, which doubles. A timeout declares nothing lost:
- * a peer that was busy elsewhere has all of it in its socket.
+ * When nothing arrives, the newest packet is sent again after a round trip and
+ * what it may vary by (its acknowledgement lets the rule above judge the
+ * others); then two at each timeout, which doubles. A timeout declares nothing
+ * lost: a peer that was busy elsewhere has all of it in its socket.
  *
  * A resend that was needless widens the reorder window.
  */
@@ -46,7 +46,7 @@ static uint64_t silence_at(const struct srd *s, const struct srd_peer *p)
 	int doublings;
 
 	if (p->srtt && a->tries == 0)
-		return a->silent_at + 2 * p->srtt + 4 * p->rttvar +
+		return a->silent_at + p->srtt + 4 * p->rttvar +
 		       s->cfg.ack_delay;
 	doublings = a->tries - (p->srtt ? 1 : 0);
 	for (wait = srd_loss_rto(s, p); doublings-- > 0;) {

@@ -164,8 +164,9 @@ void srd_open_reset(struct srd_active *a)
 	a->waiting = empty;
 	a->wait_until = SRD_NEVER;
 	a->in_flight = 0;
-	a->limited = false;
 	a->cc_limited = false;
+	a->paced = false;
+	a->tried_again = false;
 	a->unasked = 0;
 	a->force = 0;
 	a->tries = 0;

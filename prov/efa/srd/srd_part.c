@@ -11,22 +11,16 @@
  */
 #include "srd/srd.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "srd/srd_priv.h"
 
-int srd_part_init(struct srd *s)
+void srd_part_init(struct srd *s)
 {
-	size_t n = 2 * (size_t)s->cfg.rx_slots;
-
-	s->part = calloc(n, sizeof(*s->part));
-	if (!s->part)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
+	TAILQ_INIT(&s->part_free);
+	TAILQ_INIT(&s->dead_parts);
+	for (size_t i = 0; i < SRD_PARTS_PER_SLOT * s->cfg.rx_slots; i++)
 		TAILQ_INSERT_TAIL(&s->part_free, &s->part[i], link);
-	return 0;
 }
 
 static bool is_dead(const struct srd_part *part)

@@ -139,8 +139,9 @@ struct srd_active {
 	struct srd_list waiting;
 	uint64_t wait_until; /* when the first of waiting is due */
 	uint32_t in_flight; /* bytes */
-	bool limited; /* a window held something back */
-	bool cc_limited; /* and it was that of the congestion control */
+	bool cc_limited; /* congestion control held something back */
+	bool paced; /* it is too early for something */
+	bool tried_again; /* the last packet was one that had been refused */
 	uint32_t unasked; /* bytes since an acknowledgement was asked for */
 	uint8_t force; /* packets to resend whatever the window says */
 	uint8_t tries; /* probes and timeouts since something was heard of */
@@ -177,6 +178,9 @@ struct srd_part {
 };
 
 TAILQ_HEAD(srd_part_list, srd_part);
+
+/* As many may be alive as there are slots; the others are dead ones. */
+#define SRD_PARTS_PER_SLOT 2
 
 /* --- conversations --- */
 
@@ -278,6 +282,8 @@ struct srd {
 	struct srd_config cfg;
 	struct srd_paths_config paths_cfg;
 	struct srd_cc_config cc_cfg;
+	char *mem; /* [mem_size]: all that follows and is an array */
+	size_t mem_size;
 	uint64_t clock; /* last stamp: strictly increasing */
 	uint64_t random;
 
@@ -315,7 +321,7 @@ struct srd {
 	/* receiving */
 	bool ready_on; /* srd_set_ready */
 	bool pressure_on;
-	uint64_t slot; /* a few ms: in which senders are counted */
+	uint64_t slot; /* of 131 us: in which senders are counted */
 	uint32_t senders, senders_before; /* in this slot, in the last */
 
 	/* strays */
@@ -490,7 +496,8 @@ struct srd_verdict srd_place_data(struct srd *s, struct srd_peer *p,
 struct srd_verdict srd_place_result(struct srd *s, struct srd_peer *p,
 				    const struct srd_pkt *pkt);
 
-int srd_part_init(struct srd *s);
+/* s->part has been given memory. */
+void srd_part_init(struct srd *s);
 struct srd_verdict srd_part_take(struct srd *s, struct srd_peer *p,
 				 const struct srd_pkt *pkt, uint64_t now,
 				 struct srd_event *event);

@@ -2,14 +2,13 @@
 /*
  * srd_slots.h - buffers of one size, the last one given back taken first
  *
- * A slot that was never taken has never been touched: it costs no memory.
+ * A slot that was never taken has never been touched: it costs no memory. The
+ * memory is the caller's, who sets mem, free, n and size.
  */
 #ifndef SRD_SLOTS_H
 #define SRD_SLOTS_H
 
-#include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include "util/u_base.h"
 
@@ -23,25 +22,6 @@ struct srd_slots {
 	uint32_t n;
 	size_t size; /* bytes from slot to slot */
 };
-
-static inline int srd_slots_init(struct srd_slots *slots, uint32_t n,
-				 size_t size)
-{
-	size = u_align(size, U_LINE);
-	*slots = (struct srd_slots){
-		.mem = calloc(n, size),
-		.free = calloc(n, sizeof(uint32_t)),
-		.n = n,
-		.size = size,
-	};
-	return slots->mem && slots->free ? 0 : -ENOMEM;
-}
-
-static inline void srd_slots_fini(struct srd_slots *slots)
-{
-	free(slots->mem);
-	free(slots->free);
-}
 
 static inline uint32_t srd_slots_get(struct srd_slots *slots)
 {

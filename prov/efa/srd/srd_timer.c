@@ -174,9 +174,7 @@ static uint64_t sending_at(const struct srd *s, const struct srd_peer *p,
 		at = srd_loss_at(s, p);
 	if (a->waiting.n)
 		at = earlier(at, a->wait_until);
-	/* Held back, and not by the window: by the pace. */
-	if (!a->limited && (a->lost.n || !TAILQ_EMPTY(&p->todo[SRD_SHORT]) ||
-			    !TAILQ_EMPTY(&p->todo[SRD_BULK])))
+	if (a->paced)
 		at = earlier(at, srd_cc_pace_at(&p->cc));
 	return earlier(at, srd_timer_paths_at(s, p, now));
 }

@@ -221,16 +221,14 @@ static bool may_go(struct srd *s, struct srd_peer *p, uint32_t size,
 	uint32_t cwnd = srd_cc_window(&p->cc, &s->cc_cfg);
 
 	if (a->in_flight && a->in_flight + size > cwnd) {
-		a->limited = true;
 		a->cc_limited = true;
 		return false;
 	}
-	if (a->in_flight && a->in_flight + size > p->credit) {
-		a->limited = true;
+	if (a->in_flight && a->in_flight + size > p->credit)
 		return false;
-	}
 	if (srd_cc_pace_at(&p->cc) <= now)
 		return true;
+	a->paced = true;
 	a->cc_limited = true;
 	return false;
 }
@@ -326,11 +324,7 @@ static bool send_new(struct srd *s, struct srd_peer *p, struct srd_batch *b)
 		op = next_op(p);
 	if (!op)
 		return false;
-	if (!may_begin(s, p, op)) {
-		p->active->limited = true;
-		return false;
-	}
-	if (!may_go(s, p, srd_seg_size(op), b->now))
+	if (!may_begin(s, p, op) || !may_go(s, p, srd_seg_size(op), b->now))
 		return false;
 	before = op->cut;
 	psn = srd_seg_cut(s, op);
@@ -345,12 +339,29 @@ static void begin_turn(struct srd *s, struct srd_peer *p, uint64_t now)
 	struct srd_active *a = p->active;
 	uint64_t idle = now - p->sent_at;
 
-	a->limited = false;
 	a->cc_limited = false;
+	a->paced = false;
 	if (a->flight.n || !p->sent_at || idle < s->cfg.rto_min)
 		return;
 	if (srd_peer_busy(p) && idle > srd_loss_rto(s, p))
 		srd_cc_idle(&p->cc, &s->cc_cfg, idle, now);
+}
+
+/*
+ * What was refused and tries again takes turns with what was never sent: that
+ * may be the rest of the message which holds the room (I5).
+ */
+static bool send_one(struct srd *s, struct srd_peer *p, struct srd_batch *b)
+{
+	struct srd_active *a = p->active;
+	bool again = a->lost.n && a->open[a->lost.head].refused;
+
+	if (again && a->tried_again && send_new(s, p, b)) {
+		a->tried_again = false;
+		return true;
+	}
+	a->tried_again = again;
+	return a->lost.n ? send_lost(s, p, b) : send_new(s, p, b);
 }
 
 /* Sends packets of data; true: there are more that could go. */
@@ -359,14 +370,9 @@ static bool serve_data(struct srd *s, struct srd_peer *p, struct srd_batch *b)
 	int turn = (int)u_max(TURN_MIN, s->cfg.burst / p->mtu);
 
 	begin_turn(s, p, b->now);
-	for (; turn && b->n < b->max; turn--) {
-		if (p->active->lost.n) {
-			if (!send_lost(s, p, b))
-				return false;
-		} else if (!send_new(s, p, b)) {
+	for (; turn && b->n < b->max; turn--)
+		if (!send_one(s, p, b))
 			return false;
-		}
-	}
 	return srd_peer_busy(p);
 }
 

@@ -176,6 +176,7 @@ static void srd_ack__credit_is_split_among_senders(void **state)
 	run();
 	srd_peer_stats(w.node[0].srd, w.node[0].peer[1], &ps);
 	assert_int_equal(ps.credit, 1 << 20);
+	assert_int_equal(pair_send(&w, 0, 1, 100, true), 0);
 	assert_int_equal(pair_send(&w, 2, 1, 100, true), 0);
 	run();
 	srd_peer_stats(w.node[2].srd, w.node[2].peer[1], &ps);

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -123,6 +124,33 @@ static void srd_loss__whole_flight_lost(void **state)
 		assert_int_equal(pair_send(&w, 0, 1, 1000, true), 0);
 	run();
 	assert_true(stats()->resent >= 20 && stats()->resent < 30);
+}
+
+/*
+ * A receiver without a block drops what is not the next number: however often
+ * others are resent, it is that one which has to come.
+ */
+static bool only_the_next(struct pair *pair, int from, int to,
+			  const struct srd_out *out)
+{
+	const uint8_t *hdr = out->hdr;
+	uint32_t psn;
+
+	if (from != 0 || hdr[1] != SRD_PKT_DATA)
+		return false;
+	memcpy(&psn, hdr + SRD_BASE_LEN, sizeof(psn));
+	return pair->now < 100 * U_MSEC ||
+	       psn != pair->node[to].peer[0]->rx_cum;
+}
+
+static void srd_loss__timeout_resends_the_lowest_number(void **state)
+{
+	(void)state;
+	w.tap = only_the_next;
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(pair_send(&w, 0, 1, 1000, true), 0);
+	assert_true(pair_run(&w, w.now + 9 * U_SEC));
+	pair_check_done(&w);
 }
 
 static void srd_loss__silent_peer_is_asked_ever_less(void **state)
@@ -297,6 +325,7 @@ int main(void)
 		TEST(srd_loss__tail_is_probed_before_the_timeout),
 		TEST(srd_loss__first_packet_is_sent_again_within_a_ms),
 		TEST(srd_loss__whole_flight_lost),
+		TEST(srd_loss__timeout_resends_the_lowest_number),
 		TEST(srd_loss__silent_peer_is_asked_ever_less),
 		TEST(srd_loss__reordering_is_no_loss),
 		TEST(srd_loss__needless_resends_widen_the_window),

@@ -242,6 +242,18 @@ static void srd__storm(void **state)
 		storm(first_seed + i);
 }
 
+/* These found deadlocks: of replies, numbers, paths, blocks and slots. */
+static void srd__storms_of_note(void **state)
+{
+	static const uint64_t seeds[] = {
+		7, 1332, 21306, 30761, 102375, 105213
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++)
+		storm(seeds[i]);
+}
+
 static void srd__doom(void **state)
 {
 	(void)state;
@@ -253,6 +265,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(srd__storm),
+		cmocka_unit_test(srd__storms_of_note),
 		cmocka_unit_test(srd__doom),
 	};
 
