@@ -38,7 +38,6 @@ static void far_start(struct nic_far *far, uint64_t now)
 	if (u_unlikely(far->mode != NIC_FAR_POLLED))
 		nic_far_take_over(far, now);
 	nic_far_flush(far, now);
-	far->qp->far_skip = 0;
 	far->qp->far_quiet = 0;
 }
 

@@ -13,9 +13,10 @@
 
 #include "nic_priv.h"
 
-/* Empty polls after which the socket is looked at every SPARSE-th time. */
+/* Empty polls after which the socket is looked at every SPARSE ns: by time, as
+ * a poll of a program that yields its core may take milliseconds. */
 #define EAGER_POLLS 256
-#define SPARSE 8
+#define SPARSE (2 * U_USEC)
 /* Bursts without anything for the user that one poll works through. */
 #define BURSTS 4
 
@@ -183,7 +184,6 @@ void nic_far_take_over(struct nic_far *far, uint64_t now)
 {
 	atomic_store_explicit(&far->call, false, memory_order_relaxed);
 	far->qp->attention |= NIC_ATT_FAR;
-	far->qp->far_skip = 0;
 	far->qp->far_quiet = 0;
 	far->active_at = now;
 	nic_watch_mode(far->qp->nic->watch, far, NIC_FAR_POLLED);
@@ -196,14 +196,20 @@ static void far_hand_over(struct nic_far *far)
 	far->qp->attention &= ~(uint32_t)NIC_ATT_FAR;
 }
 
-/* The next polls may skip the socket. */
-static void far_ration(struct nic_qp *qp, bool heard)
+/* The next polls may leave the socket alone. */
+static void far_ration(struct nic_qp *qp, bool heard, uint64_t now)
 {
+	qp->far_looked = now;
 	if (heard)
 		qp->far_quiet = 0;
 	else if (qp->far_quiet < EAGER_POLLS)
 		qp->far_quiet++;
-	qp->far_skip = qp->far_quiet < EAGER_POLLS ? 0 : SPARSE;
+}
+
+static bool far_may_skip(const struct nic_qp *qp)
+{
+	return qp->far_quiet == EAGER_POLLS &&
+	       u_now() - qp->far_looked < SPARSE;
 }
 
 static int far_turn(struct nic_far *far, struct nic_wc *wc, int n)
@@ -227,7 +233,7 @@ static int far_turn(struct nic_far *far, struct nic_wc *wc, int n)
 		k += nic_far_done(qp, wc + k, n - k);
 	if (heard)
 		far->active_at = now;
-	far_ration(qp, heard || k);
+	far_ration(qp, heard || k, now);
 	if (u_unlikely(now - far->active_at > NIC_FAR_QUIET) && !k &&
 	    srd_idle(far->srd))
 		far_hand_over(far);
@@ -247,10 +253,8 @@ int nic_far_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
 	struct nic_far *far = &qp->far;
 	int k = 0;
 
-	if (qp->far_skip > 0) {
-		qp->far_skip--;
+	if (far_may_skip(qp))
 		return 0;
-	}
 	u_lock(&far->lock);
 	if (!nic_far_open(far)) {
 		k = far_turn(far, wc, n);

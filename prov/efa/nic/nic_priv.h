@@ -204,8 +204,8 @@ struct nic_qp {
 
 	struct nic_far far;
 	struct u_pool far_ops; /* struct nic_far_op */
-	int far_skip; /* polls that leave the socket alone */
 	int far_quiet; /* polls of the socket in vain, in a row */
+	uint64_t far_looked; /* when the last one was */
 
 	uint64_t ticked; /* when the last tick was */
 	uint32_t npaths;

@@ -80,6 +80,7 @@ struct srd_operation {
 	uint32_t msg; /* its number on the wire; REPLY: the reader's */
 	uint32_t psn; /* of the last packet that was cut */
 	uint32_t slot; /* SEND: of the bytes */
+	uint32_t piece; /* bytes of its packets but the last */
 	uint32_t rkey;
 	uint32_t imm;
 	uint8_t kind; /* enum srd_kind */
@@ -370,6 +371,19 @@ static inline void srd_peer_wait(struct srd_peer *p, uint64_t now)
 static inline uint64_t srd_peer_silent(const struct srd_peer *p)
 {
 	return p->wait_at > p->heard_at ? p->wait_at : p->heard_at;
+}
+
+/*
+ * When the pace lets a packet go. One in rto_max harms no network, and without
+ * any there would be no round trip to set a better pace by.
+ */
+static inline uint64_t srd_peer_pace_at(const struct srd *s,
+					const struct srd_peer *p)
+{
+	uint64_t at = srd_cc_pace_at(&p->cc);
+	uint64_t last = p->sent_at + s->cfg.rto_max;
+
+	return at < last ? at : last;
 }
 
 static inline struct srd_open *

@@ -3,7 +3,8 @@
  * srd_seg.c - operations as packets: cut, and cut again the same for a resend
  *
  * A packet keeps its bounds for life, also when the MTU shrinks under it: its
- * bytes may have arrived.
+ * bytes may have arrived. A SEND keeps the bounds of its first packet for all,
+ * since it was begun by their number (I5).
  */
 #include "srd/srd.h"
 
@@ -43,7 +44,9 @@ static struct piece piece_of(const struct srd_operation *op)
 	piece.hdr_len = (uint32_t)srd_pkt_data_len(piece.op_type, op->has_imm);
 	if (op->stage != SRD_STAGE_CUT || op->kind == SRD_KIND_READ)
 		return piece;
-	room = op->peer->mtu - piece.hdr_len;
+	room = op->kind == SRD_KIND_SEND && op->cut ?
+		       op->piece :
+		       op->peer->mtu - piece.hdr_len;
 	piece.len = left < room ? left : room;
 	return piece;
 }
@@ -88,6 +91,7 @@ uint32_t srd_seg_cut(struct srd *s, struct srd_operation *op)
 	op->open++;
 	op->psn = p->tx_next - 1;
 	op->cut += piece.len;
+	op->piece = piece.len;
 	if (op->stage == SRD_STAGE_CUT)
 		op->whole = piece.len == op->len;
 	if (op->stage != SRD_STAGE_CUT || op->kind == SRD_KIND_READ ||

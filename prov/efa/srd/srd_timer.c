@@ -175,7 +175,7 @@ static uint64_t sending_at(const struct srd *s, const struct srd_peer *p,
 	if (a->waiting.n)
 		at = earlier(at, a->wait_until);
 	if (a->paced)
-		at = earlier(at, srd_cc_pace_at(&p->cc));
+		at = earlier(at, srd_peer_pace_at(s, p));
 	return earlier(at, srd_timer_paths_at(s, p, now));
 }
 

@@ -179,8 +179,6 @@ static void note_sent(struct srd *s, struct srd_peer *p, struct srd_open *o,
 	srd_open_move(s, p, psn, SRD_OPEN_FLIGHT);
 	p->sent_at = now;
 	a->unasked += o->size;
-	srd_cc_sent(&p->cc, &s->cc_cfg, o->size,
-		    srd_paths_base_rtt(&a->paths, &s->paths_cfg), now);
 }
 
 static void transmit(struct srd *s, struct srd_peer *p, uint32_t psn,
@@ -196,6 +194,12 @@ static void transmit(struct srd *s, struct srd_peer *p, uint32_t psn,
 					      .type = SRD_PKT_DATA,
 					      .first = !o->sent });
 	note_sent(s, p, o, psn, b->now);
+	/* What did not wait for its turn is not held against the others. */
+	if (!forced && o->op_type != SRD_OP_VOID)
+		srd_cc_sent(&p->cc, &s->cc_cfg, o->size,
+			    srd_paths_base_rtt(&p->active->paths,
+					       &s->paths_cfg),
+			    b->now);
 	srd_seg_fill(o, psn, pkt);
 	pkt->base.type = SRD_PKT_DATA;
 	pkt->base.flags =
@@ -226,7 +230,7 @@ static bool may_go(struct srd *s, struct srd_peer *p, uint32_t size,
 	}
 	if (a->in_flight && a->in_flight + size > p->credit)
 		return false;
-	if (srd_cc_pace_at(&p->cc) <= now)
+	if (srd_peer_pace_at(s, p) <= now)
 		return true;
 	a->paced = true;
 	a->cc_limited = true;

@@ -201,6 +201,25 @@ static void srd_set_mtu__smaller_with_packets_open(void **state)
 	assert_true(fragments >= 6);
 }
 
+/* It was begun since all its packets can have a number: it keeps to them. */
+static void srd_set_mtu__send_that_has_begun(void **state)
+{
+	(void)state;
+	pair_close(&w);
+	pair_init(&w, 2, 1);
+	w.cfg.init_window = 3000;
+	pair_open(&w);
+	assert_int_equal(pair_send(&w, 0, 1, 9000, true), 0);
+	pair_drive(&w, 0);
+	assert_int_equal(srd_stats(w.node[0].srd)->tx_data, 2);
+	srd_set_mtu(w.node[0].srd, w.node[1].addr.gid, 600, w.now);
+	run();
+	assert_int_equal(srd_stats(w.node[0].srd)->tx_data, 7);
+	assert_int_equal(pair_send(&w, 0, 1, 9000, true), 0);
+	run();
+	assert_int_equal(srd_stats(w.node[0].srd)->tx_data, 7 + 17);
+}
+
 static void srd_peer_size__small(void **state)
 {
 	struct srd_config small = { .self.connid = 1,
@@ -296,6 +315,7 @@ int main(void)
 		TEST(srd_active__rings_of_readers_end),
 		TEST(srd_set_mtu__cuts_by_it),
 		TEST(srd_set_mtu__smaller_with_packets_open),
+		TEST(srd_set_mtu__send_that_has_begun),
 		cmocka_unit_test(srd_peer_size__small),
 		TEST(srd_tx__peers_take_turns),
 		cmocka_unit_test(srd_deadline__of_many_peers),

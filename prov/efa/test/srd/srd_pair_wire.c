@@ -104,11 +104,12 @@ static void corrupt(struct pair *w, struct pair_packet *packet)
 {
 	uint32_t covered = w->cfg.check_all ? packet->len :
 					      packet->bytes[3] * 4u;
-	uint32_t flips = 1 + pair_dice(w, 4);
+	uint32_t flips = 1 + pair_dice(w, 4), at;
 
-	while (flips--)
-		packet->bytes[pair_dice(w, covered)] ^=
-			(uint8_t)(1u << pair_dice(w, 8));
+	while (flips--) {
+		at = pair_dice(w, covered);
+		packet->bytes[at] ^= (uint8_t)(1u << pair_dice(w, 8));
+	}
 }
 
 static int node_of(const struct pair *w, const struct srd_addr *addr)
