@@ -22,8 +22,14 @@
 #define BUDGET_SHARE 2
 #define INIT_WINDOW (128u * 1024)
 #define SPRAY_BYTES (60u * 1024) /* what one call can send to one path */
-/* Hosts add noise of this size to any network. */
+/*
+ * Hosts add noise of this size to any network; and where there are more
+ * programs than cores, milliseconds of it, which is no congestion, so that no
+ * delay may stop a conversation.
+ */
 #define TARGET_DELAY (150 * U_USEC)
+#define WINDOW_MIN (64u * 1024)
+#define PACE_MAX (100 * U_USEC)
 
 int nic_far_init(struct nic_qp *qp)
 {
@@ -84,6 +90,8 @@ static int far_open_engine(struct nic_far *far, uint64_t now)
 		.rx_budget = wire_udp_rcvbuf(far->udp) / BUDGET_SHARE,
 		.link_bps = qp->nic->info.speed,
 		.init_window = INIT_WINDOW,
+		.window_min = WINDOW_MIN,
+		.pace_max = PACE_MAX,
 		.target_delay = TARGET_DELAY,
 		.rnr_retries = SRD_RNR_FOREVER,
 		.peer_timeout = c->peer_timeout,

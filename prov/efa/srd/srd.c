@@ -14,9 +14,6 @@
 #include "srd/srd_priv.h"
 #include "util/u_hash.h"
 
-/* The smallest window, of one packet: hundreds of senders to one need less
- * than a packet a round trip, which pacing makes of it. */
-#define WINDOW_MIN_SHARE 16
 /* A path that failed is tried again after so long. */
 #define PROBE_MIN (10 * U_MSEC)
 #define PROBE_MAX U_SEC
@@ -126,7 +123,8 @@ static void derive(struct srd *s)
 	};
 	s->cc_cfg = (struct srd_cc_config){
 		.packet = c->mtu,
-		.window_min = c->mtu / WINDOW_MIN_SHARE,
+		.window_min = (uint32_t)u_min(c->window_min,
+					      (size_t)c->window_pkts * c->mtu),
 		.window_max = (uint32_t)u_min((size_t)c->window_pkts * c->mtu,
 					      INT32_MAX),
 		.window_init = (uint32_t)u_max(c->init_window, c->mtu),

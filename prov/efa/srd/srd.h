@@ -95,6 +95,10 @@ struct srd_config {
 	uint64_t link_bps; /* of our interface; 0: unknown */
 	uint64_t init_window; /* bytes before the first acknowledgement;
 				 0: 64 KiB */
+	uint64_t window_min; /* bytes that may be open whatever the delay;
+				0: a 16th of a packet, by pacing */
+	uint64_t pace_max; /* ns that a packet waits for the pace at most;
+			      0: rto_max */
 	uint64_t target_delay; /* ns of queueing that is no congestion;
 				  0: 50 us */
 	uint64_t rtt_guess; /* ns before the first sample; 0: 100 us */

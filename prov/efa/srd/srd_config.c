@@ -18,6 +18,10 @@ struct field {
 	uint64_t min, max;
 };
 
+/* The smallest window, of one packet: hundreds of senders to one need less
+ * than a packet a round trip, which pacing makes of it. */
+#define WINDOW_MIN_SHARE 16
+
 #define FIELD(name) #name, offsetof(struct srd_config, name), false
 #define WIDE(name) #name, offsetof(struct srd_config, name), true
 
@@ -35,6 +39,8 @@ static const struct field fields[] = {
 	{ WIDE(rx_budget), 1 << 20, SRD_PACKET_MIN, UINT32_MAX },
 	{ WIDE(link_bps), 0, 0, UINT64_MAX },
 	{ WIDE(init_window), 64 << 10, SRD_PACKET_MIN, UINT32_MAX },
+	{ WIDE(window_min), 0, 0, UINT32_MAX },
+	{ WIDE(pace_max), 0, 0, 100 * U_SEC },
 	{ WIDE(target_delay), 50 * U_USEC, 1, U_SEC },
 	{ WIDE(rtt_guess), 100 * U_USEC, 1, U_SEC },
 	{ WIDE(rto_min), 500 * U_USEC, 1, 10 * U_SEC },
@@ -86,6 +92,10 @@ int srd_config_fill(struct srd_config *c)
 		       c->window_pkts);
 		return -EINVAL;
 	}
+	if (!c->window_min)
+		c->window_min = c->mtu / WINDOW_MIN_SHARE;
+	if (!c->pace_max)
+		c->pace_max = c->rto_max;
 	if (c->rto_max < c->rto_min)
 		return refuse("rto_max", c->rto_max, c->rto_min, UINT64_MAX);
 	return 0;

@@ -374,14 +374,14 @@ static inline uint64_t srd_peer_silent(const struct srd_peer *p)
 }
 
 /*
- * When the pace lets a packet go. One in rto_max harms no network, and without
+ * When the pace lets a packet go. One in pace_max harms no network, and without
  * any there would be no round trip to set a better pace by.
  */
 static inline uint64_t srd_peer_pace_at(const struct srd *s,
 					const struct srd_peer *p)
 {
 	uint64_t at = srd_cc_pace_at(&p->cc);
-	uint64_t last = p->sent_at + s->cfg.rto_max;
+	uint64_t last = p->sent_at + s->cfg.pace_max;
 
 	return at < last ? at : last;
 }
