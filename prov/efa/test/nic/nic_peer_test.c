@@ -217,6 +217,8 @@ static void nic_path_wake__is_tried_again(void **state)
 	t->ab->path->wake = true;
 	nic_path_activate(t->ab->path);
 	assert_int_equal(nic_qp_arm(t->a.qp), 1);
+	/* A wake-up is for who sleeps: the thread takes others away. */
+	assert_int_equal(nic_qp_arm(t->b.qp), 0);
 	assert_false(readable(t->b.qp, 0));
 	nt_idle(&t->a);
 	assert_true(readable(t->b.qp, 1000));
