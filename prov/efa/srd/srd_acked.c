@@ -40,19 +40,29 @@ static void sample(struct srd_peer *p, uint64_t rtt)
 	p->srtt = (7 * p->srtt + rtt) / 8;
 }
 
+/* ns by which a packet took longer than the latest that overtook it. */
+static uint64_t lag_of(const struct srd_active *a, uint32_t stamp, uint64_t rtt)
+{
+	int32_t ahead = (int32_t)((uint32_t)a->delivered_at - stamp);
+
+	return ahead > 0 && rtt > a->delivered_rtt ? rtt - a->delivered_rtt : 0;
+}
+
 static void take_echo(struct srd *s, struct srd_peer *p,
 		      const struct srd_echo *echo, uint64_t now)
 {
 	uint64_t held = (uint64_t)echo->held * 64;
 	uint64_t rtt = (uint32_t)((uint32_t)now - echo->stamp);
+	struct srd_active *a = p->active;
 
 	if (echo->held == UINT16_MAX || rtt <= held || rtt - held >= RTT_MAX)
 		return;
 	rtt -= held;
+	if (a && echo->path < s->cfg.paths &&
+	    !srd_paths_delivered(&a->paths, &s->paths_cfg, echo->path, rtt,
+				 lag_of(a, echo->stamp, rtt), now))
+		return;
 	sample(p, rtt);
-	if (p->active && echo->path < s->cfg.paths)
-		srd_paths_delivered(&p->active->paths, &s->paths_cfg,
-				    echo->path, rtt, now);
 }
 
 static bool has_echo(const struct srd_pkt_ack *ack, uint32_t stamp,
@@ -73,7 +83,7 @@ static void judge_resent(struct srd *s, struct srd_peer *p,
 	struct srd_active *a = p->active;
 
 	if (has_echo(t->ack, o->prev_stamp, o->prev_path))
-		srd_loss_spurious(s, p);
+		srd_loss_spurious(s, p, o->prev_path);
 	else if (o->doubted && o->prev_path != o->path &&
 		 has_echo(t->ack, (uint32_t)o->sent_at, o->path))
 		srd_paths_lost(&a->paths, &s->paths_cfg, o->prev_path, t->now);
@@ -89,8 +99,10 @@ static void note_delivered(struct srd *s, struct srd_peer *p,
 	if (o->resent &&
 	    now < o->sent_at + srd_paths_base_rtt(&a->paths, &s->paths_cfg) / 2)
 		return;
-	if (o->sent_at > a->delivered_at)
+	if (o->sent_at > a->delivered_at) {
 		a->delivered_at = o->sent_at;
+		a->delivered_rtt = now - o->sent_at;
+	}
 	if (o->sent_at > a->path_delivered_at[o->path])
 		a->path_delivered_at[o->path] = o->sent_at;
 }

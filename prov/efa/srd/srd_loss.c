@@ -14,7 +14,9 @@
  * others); then two at each timeout, which doubles. A timeout declares nothing
  * lost: a peer that was busy elsewhere has all of it in its socket.
  *
- * A resend that was needless widens the reorder window.
+ * A resend that was needless widens the reorder window, unless its path is
+ * suspect: what is out on such a path is not waited for, but judged by the
+ * round trips of the others.
  */
 #include "srd/srd.h"
 
@@ -74,6 +76,8 @@ static uint64_t lost_at(const struct srd *s, const struct srd_peer *p,
 		srd_paths_reorder_window(&a->paths, &s->paths_cfg, o->path);
 	uint64_t rtt = a->paths.path[o->path].srtt_ns;
 
+	if (u_unlikely(srd_paths_is_suspect(&a->paths, o->path)))
+		return o->sent_at + p->srtt + 4 * p->rttvar;
 	if (o->sent_at + window < a->path_delivered_at[o->path])
 		return 0;
 	if (rtt < p->srtt)
@@ -189,11 +193,13 @@ void srd_loss_fire(struct srd *s, struct srd_peer *p, uint64_t now)
 	srd_ready(s, p);
 }
 
-void srd_loss_spurious(struct srd *s, struct srd_peer *p)
+void srd_loss_spurious(struct srd *s, struct srd_peer *p, uint8_t path)
 {
 	struct srd_active *a = p->active;
 
 	s->stats.resent_spurious++;
+	if (srd_paths_is_suspect(&a->paths, path))
+		return;
 	a->reo_calm = 0;
 	if (a->reo_scale < REO_SCALE_MAX)
 		a->reo_scale *= 2;

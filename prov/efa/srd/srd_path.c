@@ -9,6 +9,13 @@
  * its weight. The weight falls with the delay over that of the good paths and
  * with each loss.
  *
+ * Even the smallest weight is too much for a path that is a hundred times
+ * slower than its siblings: what goes there is what all others wait for. It is
+ * known by its lag: packets that were sent after those on it have arrived long
+ * before them. A pause of either host, long as it may be, lets nothing overtake.
+ * Such a path is suspect, as one that loses everything, until a probe is in
+ * time.
+ *
  * How long round trips are, and what is usual, is found out in srd_path_rtt.c.
  *
  * I1: nsuspect is the number of paths whose state is SUSPECT.
@@ -31,6 +38,8 @@
 #define LOSS_LOTS 128 /* of 255: so many lost make a path suspect */
 #define LOSS_HEALED 48 /* of 255: and so few make it good again */
 #define PICKS_MAX 255
+#define LATE_MIN 3 /* in a row, before a path is suspect */
+#define RELAPSES_MAX 8
 
 /* --- the beginning --- */
 
@@ -70,7 +79,7 @@ void srd_paths_init(struct srd_paths *ps, const struct srd_paths_config *c,
 
 static bool paths_takes(const struct srd_paths *ps, int path, int avoid)
 {
-	return path != avoid && ps->path[path].state != SRD_PATH_SUSPECT;
+	return path != avoid && !srd_paths_is_suspect(ps, (uint8_t)path);
 }
 
 /* A path that delivered, or -1. Those that cannot be taken are forgotten. */
@@ -224,15 +233,22 @@ static U_COLD void paths_next_probe(struct srd_paths *ps, uint32_t n)
 			ps->probe_at = ps->path[i].probe_at;
 }
 
+static uint64_t paths_probe_wait(const struct srd_paths_config *c,
+				 const struct srd_path *p)
+{
+	return u_min(c->probe_min << u_min(p->probes, 20), c->probe_max);
+}
+
 static U_COLD void paths_suspect(struct srd_paths *ps,
 				 const struct srd_paths_config *c,
 				 struct srd_path *p, uint64_t now)
 {
 	assert(ps->nsuspect < c->n); /* I1 */
 	p->state = SRD_PATH_SUSPECT;
-	p->probes = 0;
+	p->probes = p->relapses;
 	p->picks = 0;
-	p->probe_at = now + c->probe_min;
+	p->late_in_row = 0;
+	p->probe_at = now + paths_probe_wait(c, p);
 	if (p->loss < LOSS_LOTS)
 		p->loss = LOSS_LOTS;
 	ps->nsuspect++;
@@ -249,28 +265,70 @@ static U_COLD void paths_heal(struct srd_paths *ps,
 	p->probe_at = now;
 	if (p->loss <= LOSS_HEALED) {
 		p->state = SRD_PATH_GOOD;
+		p->healed_at = now;
 		ps->nsuspect--;
 	}
 	paths_next_probe(ps, c->n);
 }
 
-void srd_paths_delivered(struct srd_paths *ps, const struct srd_paths_config *c,
-			 uint8_t path, uint64_t rtt, uint64_t now)
+/*
+ * ns that make a path useless beside the others. Of a suspect path, whose
+ * probes may have nothing to be overtaken by, the round trip itself is judged,
+ * unless there is none that is better.
+ */
+static bool path_is_late(const struct srd_paths *ps,
+			 const struct srd_paths_config *c,
+			 const struct srd_path *p, uint64_t rtt, uint64_t lag)
+{
+	uint64_t usual = srd_paths_base_rtt(ps, c) + ps->queue_ns;
+	uint64_t limit = 4 * (usual + c->target_delay);
+
+	if (p->state == SRD_PATH_SUSPECT && ps->nsuspect < c->n)
+		return rtt > usual + limit;
+	return lag > limit;
+}
+
+/*
+ * A path that is late again as soon as it carries more than probes is probed
+ * less and less. One good path is always left: late is what others are not.
+ */
+static U_COLD void paths_late(struct srd_paths *ps,
+			      const struct srd_paths_config *c,
+			      struct srd_path *p, uint64_t now)
+{
+	if (p->state == SRD_PATH_SUSPECT || ++p->late_in_row < LATE_MIN ||
+	    ps->nsuspect + 1u >= c->n)
+		return;
+	if (!p->healed_at || now - p->healed_at > c->probe_max)
+		p->relapses = 0;
+	else if (p->relapses < RELAPSES_MAX)
+		p->relapses++;
+	paths_suspect(ps, c, p, now);
+}
+
+bool srd_paths_delivered(struct srd_paths *ps, const struct srd_paths_config *c,
+			 uint8_t path, uint64_t rtt, uint64_t lag, uint64_t now)
 {
 	struct srd_path *p = &ps->path[path];
 
 	assert(path < c->n && rtt);
+	if (u_unlikely(path_is_late(ps, c, p, rtt, lag))) {
+		paths_late(ps, c, p, now);
+		return false;
+	}
 	srd_path_rtt_take(ps, c, p, rtt, now);
 	p->losses_in_row = 0;
+	p->late_in_row = 0;
 	if (u_unlikely(p->state == SRD_PATH_SUSPECT)) {
 		paths_heal(ps, c, p, now);
-		return;
+		return true;
 	}
 	p->state = SRD_PATH_GOOD;
 	p->loss -= (uint8_t)((p->loss + 15) / 16);
 	srd_path_rtt_refresh(ps, c, now);
 	p->weight = path_weight(ps, p);
 	paths_recycle(ps, path);
+	return true;
 }
 
 /*
@@ -310,7 +368,6 @@ int srd_paths_probe(struct srd_paths *ps, const struct srd_paths_config *c,
 		    uint64_t now)
 {
 	struct srd_path *p;
-	uint64_t wait;
 	uint32_t i;
 
 	if (u_likely(now < ps->probe_at))
@@ -319,8 +376,7 @@ int srd_paths_probe(struct srd_paths *ps, const struct srd_paths_config *c,
 		p = &ps->path[i];
 		if (p->state != SRD_PATH_SUSPECT || now < p->probe_at)
 			continue;
-		wait = c->probe_min << u_min(p->probes, 20);
-		p->probe_at = now + u_min(wait, c->probe_max);
+		p->probe_at = now + paths_probe_wait(c, p);
 		p->probes++;
 		paths_next_probe(ps, c->n);
 		return (int)i;

@@ -28,6 +28,7 @@ struct srd_path {
 	uint64_t probe_at; /* SUSPECT: when the next probe is due */
 	uint64_t sampled_at; /* time of the last sample; 0: none */
 	uint64_t lost_at; /* time of the last loss; 0: none */
+	uint64_t healed_at; /* when it was suspect last; 0: never */
 	uint32_t srtt_ns; /* 0: no sample */
 	uint32_t var_ns; /* mean deviation from srtt_ns */
 	uint32_t base_ns; /* smallest round trip lately; 0: no sample */
@@ -41,6 +42,9 @@ struct srd_path {
 	uint8_t loss; /* part of the packets that are lost, of 255; smoothed */
 	uint8_t picks; /* bursts on it that have not come back; ..255 */
 	uint8_t recycled; /* its places in the ring of recycled ones */
+	uint8_t late_in_row; /* samples since the last that was in time */
+	uint8_t relapses; /* times it became late again soon after probes
+			     had called it good */
 };
 
 enum srd_path_state { SRD_PATH_FRESH, SRD_PATH_GOOD, SRD_PATH_SUSPECT };
@@ -80,10 +84,21 @@ void srd_paths_init(struct srd_paths *ps, const struct srd_paths_config *c,
 uint8_t srd_paths_pick(struct srd_paths *ps, const struct srd_paths_config *c,
 		       uint32_t len, int avoid, uint64_t now);
 
-/* A packet sent on this path came back in rtt ns; resent packets count too,
- * since their stamp tells them apart. */
-void srd_paths_delivered(struct srd_paths *ps, const struct srd_paths_config *c,
-			 uint8_t path, uint64_t rtt, uint64_t now);
+/*
+ * A packet sent on this path came back in rtt ns; resent packets count too,
+ * since their stamp tells them apart. lag: ns by which it took longer than one
+ * sent after it that arrived before it; 0: none did. False: it was late, so
+ * that its round trip says nothing about those of other paths.
+ */
+bool srd_paths_delivered(struct srd_paths *ps, const struct srd_paths_config *c,
+			 uint8_t path, uint64_t rtt, uint64_t lag,
+			 uint64_t now);
+
+static inline bool srd_paths_is_suspect(const struct srd_paths *ps,
+					uint8_t path)
+{
+	return ps->path[path].state == SRD_PATH_SUSPECT;
+}
 
 /* A data packet on this path was lost. */
 void srd_paths_lost(struct srd_paths *ps, const struct srd_paths_config *c,

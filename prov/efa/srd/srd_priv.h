@@ -151,6 +151,7 @@ struct srd_active {
 	uint64_t silent_at; /* time from which tail probe and timeout count */
 	uint64_t reo_at; /* when to look for losses again; SRD_NEVER: no need */
 	uint64_t delivered_at; /* latest transmission that has arrived */
+	uint64_t delivered_rtt; /* ns that it took to be acknowledged */
 	struct srd_bits tx_bits; /* acknowledged, from tx_una on */
 
 	/* receiving */
@@ -461,8 +462,9 @@ uint64_t srd_loss_rto(const struct srd *s, const struct srd_peer *p);
 void srd_loss_detect(struct srd *s, struct srd_peer *p, uint64_t now);
 uint64_t srd_loss_at(const struct srd *s, const struct srd_peer *p);
 void srd_loss_fire(struct srd *s, struct srd_peer *p, uint64_t now);
-/* A resend was needless; a packet arrived at the first attempt. */
-void srd_loss_spurious(struct srd *s, struct srd_peer *p);
+/* A resend of what had gone by `path` was needless; a packet arrived at the
+ * first attempt. */
+void srd_loss_spurious(struct srd *s, struct srd_peer *p, uint8_t path);
 void srd_loss_calm(struct srd_active *a);
 
 /* srd_tx.c */

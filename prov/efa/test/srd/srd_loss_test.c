@@ -298,6 +298,62 @@ static void srd_loss__path_that_heals_is_taken_again(void **state)
 	assert_false(path.suspect);
 }
 
+static bool path_is_suspect(uint32_t i)
+{
+	struct srd_path_stats path;
+
+	assert_true(srd_peer_path(w.node[0].srd, w.node[0].peer[1], i, &path));
+	return path.suspect;
+}
+
+/* n messages, 16 under way; the virtual time until all are acknowledged. */
+static uint64_t stream(int n)
+{
+	uint64_t began = w.now;
+
+	while (n-- > 0 || w.ncompleted < w.nops) {
+		if (n >= 0)
+			assert_int_equal(pair_send(&w, 0, 1, 1000, true), 0);
+		while (w.nops - w.ncompleted > (n > 0 ? 15 : 0))
+			assert_true(pair_step(&w, began + 10 * U_SEC));
+	}
+	return w.now - began;
+}
+
+/* What went there is sent again by others, and little goes there after. */
+static void srd_loss__slow_path_is_left(void **state)
+{
+	uint64_t whole, resent;
+
+	(void)state;
+	w.tap = NULL;
+	warm_up();
+	whole = stream(1000);
+	w.wire.slow_paths = 2;
+	w.wire.slow_by = 20 * U_MSEC;
+	assert_in_range(stream(1000), whole, whole + w.wire.slow_by / 8);
+	assert_true(path_is_suspect(1));
+	assert_false(path_is_suspect(0));
+	/* What was late has arrived, which is no reason to go there again. */
+	pair_sleep(&w, 4 * w.wire.slow_by);
+	assert_true(path_is_suspect(1));
+	resent = stats()->resent;
+	assert_in_range(stream(1000), 1, whole + w.wire.slow_by / 100);
+	assert_int_equal(stats()->resent, resent);
+	assert_int_equal(reo_scale(), 1);
+}
+
+static void srd_loss__slow_path_that_heals_is_taken_again(void **state)
+{
+	srd_loss__slow_path_is_left(state);
+	w.wire.slow_paths = 0;
+	for (int i = 0; i < 100 && path_is_suspect(1); i++) {
+		stream(10);
+		pair_sleep(&w, 5 * U_MSEC);
+	}
+	assert_false(path_is_suspect(1));
+}
+
 static void srd_unsent__goes_out_first_and_is_no_resend(void **state)
 {
 	struct srd *s = w.node[0].srd;
@@ -333,6 +389,8 @@ int main(void)
 		TEST(srd_loss__black_path_is_left_by_single_packets),
 		TEST(srd_loss__overtaken_on_its_own_path),
 		TEST(srd_loss__path_that_heals_is_taken_again),
+		TEST(srd_loss__slow_path_is_left),
+		TEST(srd_loss__slow_path_that_heals_is_taken_again),
 		TEST(srd_unsent__goes_out_first_and_is_no_resend),
 	};
 

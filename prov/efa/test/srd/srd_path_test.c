@@ -63,7 +63,7 @@ static void burst_with(const struct srd_paths_config *c, uint32_t n)
 		if (rtt_of[path[i]] == DEAD)
 			srd_paths_lost(&ps, c, path[i], now);
 		else
-			srd_paths_delivered(&ps, c, path[i], rtt_of[path[i]],
+			srd_paths_delivered(&ps, c, path[i], rtt_of[path[i]], 0,
 					    now);
 }
 
@@ -225,10 +225,74 @@ static void srd_paths_delivered__a_lossy_path_is_taken_less(void **state)
 		if (path == 2 && k % 5 == 0)
 			srd_paths_lost(&ps, &config, path, now);
 		else
-			srd_paths_delivered(&ps, &config, path, RTT, now);
+			srd_paths_delivered(&ps, &config, path, RTT, 0, now);
 	}
 	assert_false(suspect(2));
 	assert_true(taken[2] < 2000 / N / 2);
+}
+
+/* n samples on a path, each overtaken by what was sent lag ns later. */
+static void late(uint8_t path, uint64_t lag, int n)
+{
+	while (n--) {
+		now += RTT;
+		srd_paths_delivered(&ps, &config, path, RTT + lag, lag, now);
+	}
+}
+
+static void srd_paths_delivered__a_late_path_is_suspect(void **state)
+{
+	(void)state;
+	bursts(10, N);
+	late(3, RTT, 100);
+	late(3, 100 * RTT, 2);
+	late(3, 0, 1);
+	late(3, 100 * RTT, 2);
+	assert_false(suspect(3));
+	late(3, 100 * RTT, 1);
+	assert_true(suspect(3));
+	/* what is late says nothing of the network */
+	assert_int_equal(srd_paths_base_rtt(&ps, &config), RTT);
+	assert_int_equal(srd_paths_queueing(&ps, &config, now), 0);
+	late(3, 100 * RTT, 10);
+	assert_true(suspect(3));
+	late(3, 0, 4);
+	assert_false(suspect(3));
+}
+
+static void srd_paths_delivered__one_path_is_never_late(void **state)
+{
+	uint8_t i;
+
+	(void)state;
+	bursts(10, N);
+	for (i = 0; i < N; i++)
+		late(i, 100 * RTT, 10);
+	assert_int_equal(ps.nsuspect, N - 1);
+}
+
+static void srd_paths_delivered__late_again_is_probed_less(void **state)
+{
+	uint64_t wait, last = 0;
+	int i;
+
+	(void)state;
+	bursts(10, N);
+	for (i = 0; i < 4; i++) {
+		late(3, 100 * RTT, 3);
+		assert_true(suspect(3));
+		wait = srd_paths_probe_at(&ps, &config) - now;
+		assert_true(wait > last);
+		last = wait;
+		late(3, 0, 4);
+		assert_false(suspect(3));
+	}
+	/* It was good for long: that is forgotten. */
+	now += 2 * config.probe_max;
+	late(3, 0, 1);
+	late(3, 100 * RTT, 3);
+	assert_int_equal(srd_paths_probe_at(&ps, &config) - now,
+			 config.probe_min);
 }
 
 static void srd_paths_queueing__is_that_of_the_median(void **state)
@@ -253,10 +317,10 @@ static void srd_paths_base_rtt__is_the_least(void **state)
 {
 	(void)state;
 	assert_int_equal(srd_paths_base_rtt(&ps, &config), config.rtt_guess);
-	srd_paths_delivered(&ps, &config, 0, 2 * RTT, now);
+	srd_paths_delivered(&ps, &config, 0, 2 * RTT, 0, now);
 	assert_int_equal(srd_paths_base_rtt(&ps, &config), 2 * RTT);
-	srd_paths_delivered(&ps, &config, 1, RTT, now);
-	srd_paths_delivered(&ps, &config, 2, 3 * RTT, now);
+	srd_paths_delivered(&ps, &config, 1, RTT, 0, now);
+	srd_paths_delivered(&ps, &config, 2, 3 * RTT, 0, now);
 	assert_int_equal(srd_paths_base_rtt(&ps, &config), RTT);
 }
 
@@ -266,7 +330,7 @@ static void srd_paths_base_rtt__a_good_guess_is_a_sample(void **state)
 
 	(void)state;
 	c.rtt_known = true;
-	srd_paths_delivered(&ps, &c, 0, 10 * RTT, now);
+	srd_paths_delivered(&ps, &c, 0, 10 * RTT, 0, now);
 	assert_int_equal(srd_paths_base_rtt(&ps, &c), c.rtt_guess);
 	assert_int_equal(srd_paths_queueing(&ps, &c, now),
 			 10 * RTT - c.rtt_guess);
@@ -279,7 +343,7 @@ static void srd_paths_base_rtt__follows_a_longer_route(void **state)
 	(void)state;
 	bursts(10, N);
 	for (; now < end; now += 100 * U_MSEC)
-		srd_paths_delivered(&ps, &config, 1, 9 * RTT, now);
+		srd_paths_delivered(&ps, &config, 1, 9 * RTT, 0, now);
 	assert_in_range(srd_paths_base_rtt(&ps, &config), 8 * RTT, 9 * RTT);
 }
 
@@ -290,7 +354,7 @@ static void srd_paths_base_rtt__hardly_follows_a_queue(void **state)
 	(void)state;
 	bursts(10, N);
 	for (; now < end; now += RTT)
-		srd_paths_delivered(&ps, &config, 1, 2 * RTT, now);
+		srd_paths_delivered(&ps, &config, 1, 2 * RTT, 0, now);
 	assert_in_range(srd_paths_base_rtt(&ps, &config), RTT, RTT + RTT / 4);
 }
 
@@ -304,8 +368,8 @@ static void srd_paths_reorder_window__grows_with_jitter(void **state)
 			 config.rtt_guess);
 	for (i = 0; i < 50; i++) {
 		now += RTT;
-		srd_paths_delivered(&ps, &config, 0, RTT, now);
-		srd_paths_delivered(&ps, &config, 1, RTT + i % 2 * RTT, now);
+		srd_paths_delivered(&ps, &config, 0, RTT, 0, now);
+		srd_paths_delivered(&ps, &config, 1, RTT + i % 2 * RTT, 0, now);
 	}
 	calm = srd_paths_reorder_window(&ps, &config, 0);
 	wild = srd_paths_reorder_window(&ps, &config, 1);
@@ -340,7 +404,8 @@ static void srd_paths_lost__rare_losses_are_no_suspicion(void **state)
 		if (i % 20 == 0)
 			srd_paths_lost(&ps, &config, (uint8_t)k, now);
 		else
-			srd_paths_delivered(&ps, &config, (uint8_t)k, RTT, now);
+			srd_paths_delivered(&ps, &config, (uint8_t)k, RTT, 0,
+					    now);
 	}
 	assert_int_equal(ps.nsuspect, 0);
 }
@@ -374,7 +439,7 @@ static void srd_paths_lost__patient_where_all_lose(void **state)
 			srd_paths_lost(&ps, &config, (uint8_t)(i % N), now);
 		else
 			srd_paths_delivered(&ps, &config, (uint8_t)(i % N), RTT,
-					    now);
+					    0, now);
 	}
 	for (i = 0; i < 4; i++)
 		srd_paths_lost(&ps, &config, 3, now);
@@ -400,7 +465,7 @@ static void srd_paths_probe__brings_a_path_back(void **state)
 	for (i = 0; i < 10 && suspect(5); i++) {
 		at = srd_paths_probe_at(&ps, &config);
 		assert_int_equal(srd_paths_probe(&ps, &config, at), 5);
-		srd_paths_delivered(&ps, &config, 5, RTT, at + RTT);
+		srd_paths_delivered(&ps, &config, 5, RTT, 0, at + RTT);
 	}
 	assert_in_range(i, 1, 4);
 	assert_int_equal(ps.nsuspect, 0);
@@ -468,6 +533,12 @@ int main(void)
 			srd_paths_delivered__a_slow_path_is_taken_less, setup),
 		cmocka_unit_test_setup(
 			srd_paths_delivered__a_lossy_path_is_taken_less, setup),
+		cmocka_unit_test_setup(
+			srd_paths_delivered__a_late_path_is_suspect, setup),
+		cmocka_unit_test_setup(
+			srd_paths_delivered__one_path_is_never_late, setup),
+		cmocka_unit_test_setup(
+			srd_paths_delivered__late_again_is_probed_less, setup),
 		cmocka_unit_test_setup(
 			srd_paths_queueing__is_that_of_the_median, setup),
 		cmocka_unit_test_setup(srd_paths_base_rtt__is_the_least, setup),
