@@ -81,7 +81,7 @@ static const struct setting settings[] = {
 	{ "FAULT", SETTING_TEXT, FIELD(fault), 0, 0, 0,
 	  "spoil packets to other hosts on purpose, for tests, as in "
 	  "loss=1%,reorder=10%:300us,dup=1%,corrupt=1%,delay=20us,black=0,"
-	  "seed=7" },
+	  "slow=1:5ms,seed=7" },
 	{ "TX_SIZE", SETTING_NUMBER, FIELD(tx_size), 0, 0, 1 << 20,
 	  "send operations an endpoint can have under way" },
 	{ "RX_SIZE", SETTING_NUMBER, FIELD(rx_size), 0, 0, 1 << 20,

@@ -7,7 +7,7 @@
  * that leaves unchanged and at once is handed on as it came; all others are
  * copies.
  *
- * Jitter and reordering let packets overtake; nothing else does.
+ * Jitter, reordering and slow paths let packets overtake; nothing else does.
  *
  * (I1) packets + duplicated == given out + held + lost + black + overflow.
  */
@@ -114,16 +114,14 @@ void wire_fault_close(struct wire_fault *f)
 	free(f);
 }
 
-static bool is_black(const struct wire_fault *f, uint8_t path, uint64_t now)
+static bool is_when(const struct wire_fault *f, const struct wire_fault_when *w,
+		    uint8_t path, uint64_t now)
 {
-	const struct wire_fault_config *c = &f->config;
 	uint64_t age = now - f->opened;
 
-	if (c->black_paths != UINT64_MAX &&
-	    (path > 63 || !(c->black_paths >> path & 1)))
+	if (w->paths != UINT64_MAX && (path > 63 || !(w->paths >> path & 1)))
 		return false;
-	return age >= c->black_from &&
-	       (!c->black_until || age < c->black_until);
+	return age >= w->from && (!w->until || age < w->until);
 }
 
 /* Every packet of a burst may be its last: lengths spread round the mean. */
@@ -136,11 +134,13 @@ static bool is_lost(struct wire_fault *f)
 	return chance(f, f->config.loss);
 }
 
-static uint64_t due(struct wire_fault *f, uint64_t now)
+static uint64_t due(struct wire_fault *f, uint8_t path, uint64_t now)
 {
 	const struct wire_fault_config *c = &f->config;
 	uint64_t at = now + c->delay_ns;
 
+	if (c->slow_ns && is_when(f, &c->slow, path, now))
+		at += c->slow_ns;
 	if (c->jitter_ns)
 		at += draw_below(f, c->jitter_ns + 1);
 	if (chance(f, c->reorder)) {
@@ -190,7 +190,7 @@ static void send_copy(struct wire_fault *f, const struct wire_out *in,
 static void send_one(struct wire_fault *f, const struct wire_out *in,
 		     struct leaving *l)
 {
-	uint64_t at = due(f, l->now);
+	uint64_t at = due(f, in->path, l->now);
 	bool corrupt = chance(f, f->config.corrupt) &&
 		       (in->hdr_len || in->data_len);
 
@@ -204,7 +204,7 @@ static void pass(struct wire_fault *f, const struct wire_out *in,
 		 struct leaving *l)
 {
 	f->stats.packets++;
-	if (is_black(f, in->path, l->now)) {
+	if (is_when(f, &f->config.black, in->path, l->now)) {
 		f->stats.black++;
 		return;
 	}

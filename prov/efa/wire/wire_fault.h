@@ -23,6 +23,12 @@
 
 #include "wire/wire_pkt.h"
 
+/* What goes by some paths, for some time. */
+struct wire_fault_when {
+	uint64_t paths; /* bit i: path i */
+	uint64_t from, until; /* ns since open; 0, 0: always */
+};
+
 /* Probabilities are of a packet, in units of 1 / 2^32. */
 struct wire_fault_config {
 	uint32_t loss;
@@ -34,14 +40,15 @@ struct wire_fault_config {
 	uint64_t reorder_ns; /* 0: 200 us */
 	uint64_t delay_ns; /* of every packet */
 	uint64_t jitter_ns; /* more, up to this, evenly spread */
-	uint64_t black_paths; /* bit i: path i loses all, */
-	uint64_t black_from, black_until; /* ns since open; 0, 0: always */
+	struct wire_fault_when black; /* loses all */
+	struct wire_fault_when slow; /* is late by slow_ns more */
+	uint64_t slow_ns;
 	uint64_t seed; /* 0: drawn and logged */
 };
 
 /*
  * Reads "loss=1%,burst=0.1%:16,reorder=10%:300us,dup=1%,corrupt=0.5%,
- * delay=20us:5us,black=0+3@2s-5s,seed=7"; any subset, in any order. Errors:
+ * delay=20us:5us,black=0+3@2s-5s,slow=1:5ms@2s-5s,seed=7"; any subset, in any order. Errors:
  * -EINVAL; `why` then names the word that is wrong and what is right there.
  */
 int wire_fault_parse(const char *text, struct wire_fault_config *config,

@@ -264,22 +264,46 @@ static int read_delay(struct reader *r, struct span words)
 	return rc;
 }
 
+/* FROM or FROM-UNTIL */
+static int read_when(struct reader *r, struct span words,
+		     struct wire_fault_when *when)
+{
+	struct span from;
+	bool ends = span_cut(&words, '-', &from);
+	int rc = read_time(r, from, &when->from);
+
+	if (!rc && ends)
+		rc = read_time(r, words, &when->until);
+	if (!rc && ends && when->until <= when->from)
+		rc = wrong(r, words, "the end comes after the start: 2s-5s");
+	return rc;
+}
+
 /* PATHS, PATHS@FROM or PATHS@FROM-UNTIL */
 static int read_black(struct reader *r, struct span words)
 {
-	struct wire_fault_config *c = &r->config;
-	struct span paths, from;
+	struct wire_fault_when *black = &r->config.black;
+	struct span paths;
 	bool timed = span_cut(&words, '@', &paths);
-	bool ends = timed && span_cut(&words, '-', &from);
-	int rc = read_paths(r, paths, &c->black_paths);
+	int rc = read_paths(r, paths, &black->paths);
 
-	if (!rc && timed)
-		rc = read_time(r, from, &c->black_from);
-	if (!rc && ends)
-		rc = read_time(r, words, &c->black_until);
-	if (!rc && ends && c->black_until <= c->black_from)
-		rc = wrong(r, words, "the end comes after the start: 2s-5s");
-	return rc;
+	return !rc && timed ? read_when(r, words, black) : rc;
+}
+
+/* PATHS:TIME and then as read_black */
+static int read_slow(struct reader *r, struct span words)
+{
+	struct wire_fault_when *slow = &r->config.slow;
+	struct span first, paths;
+	bool timed = span_cut(&words, '@', &first);
+	int rc;
+
+	if (!span_cut(&first, ':', &paths))
+		return wrong(r, paths, "a time follows the paths: 0+3:5ms");
+	rc = read_paths(r, paths, &slow->paths);
+	if (!rc)
+		rc = read_time(r, first, &r->config.slow_ns);
+	return !rc && timed ? read_when(r, words, slow) : rc;
 }
 
 static int read_seed(struct reader *r, struct span words)
@@ -298,7 +322,8 @@ static const struct row {
 	{ "loss", read_loss },	     { "burst", read_burst },
 	{ "reorder", read_reorder }, { "dup", read_duplicate },
 	{ "corrupt", read_corrupt }, { "delay", read_delay },
-	{ "black", read_black },     { "seed", read_seed },
+	{ "black", read_black },     { "slow", read_slow },
+	{ "seed", read_seed },
 };
 
 /* seen: bit i: row i was there before. */
@@ -314,7 +339,7 @@ static int read_item(struct reader *r, uint32_t *seen)
 	if (i == u_array_size(rows))
 		return wrong(r, name,
 			     "the faults are loss, burst, reorder, dup, "
-			     "corrupt, delay, black, and seed");
+			     "corrupt, delay, black, slow and seed");
 	if (!valued)
 		return wrong(r, r->item, "a value follows the name: %s=...",
 			     rows[i].name);

@@ -170,10 +170,12 @@ static void wire_fault_filter__black_path_in_its_time_only(void **state)
 	struct fixture *f = *state;
 	uint64_t start = f->now;
 
-	open_with(f,
-		  (struct wire_fault_config){ .black_paths = 1u << 0 | 1u << 3,
-					      .black_from = 2 * U_SEC,
-					      .black_until = 5 * U_SEC });
+	open_with(f, (struct wire_fault_config){
+			     .black = {
+				     .paths = 1u << 0 | 1u << 3,
+				     .from = 2 * U_SEC,
+				     .until = 5 * U_SEC,
+			     } });
 	assert_int_equal(seen_on(f, 3), BURST);
 	f->now = start + 2 * U_SEC - 1;
 	assert_int_equal(seen_on(f, 0), BURST);
@@ -194,11 +196,29 @@ static void wire_fault_filter__black_for_ever(void **state)
 {
 	struct fixture *f = *state;
 
-	open_with(f, (struct wire_fault_config){ .black_paths = UINT64_MAX });
+	open_with(f, (struct wire_fault_config){ .black.paths = UINT64_MAX });
 	assert_int_equal(seen_on(f, 0), 0);
 	f->now += 1000 * U_SEC;
 	assert_int_equal(seen_on(f, 63), 0);
 	assert_int_equal(seen_on(f, 200), 0);
+}
+
+static void wire_fault_filter__slow_path_in_its_time_only(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start = f->now;
+
+	open_with(f, (struct wire_fault_config){
+			     .slow = { 1u << 3, 2 * U_SEC, 5 * U_SEC },
+			     .slow_ns = 7 * U_MSEC });
+	assert_int_equal(seen_on(f, 3), BURST);
+	f->now = start + 2 * U_SEC;
+	assert_int_equal(seen_on(f, 3), 0);
+	assert_int_equal(wire_fault_due(f->f), f->now + 7 * U_MSEC);
+	assert_int_equal(seen_on(f, 1), BURST);
+	f->now = start + 5 * U_SEC;
+	assert_int_equal(seen_on(f, 3), 2 * BURST);
+	assert_balanced(f);
 }
 
 static const struct wire_fault_config everything = {
@@ -209,9 +229,9 @@ static const struct wire_fault_config everything = {
 	.corrupt = 0,
 	.delay_ns = 20 * U_USEC,
 	.jitter_ns = 5 * U_USEC,
-	.black_paths = 1,
-	.black_from = 500 * U_USEC,
-	.black_until = 600 * U_USEC,
+	.black = { 1, 500 * U_USEC, 600 * U_USEC },
+	.slow = { 2, 400 * U_USEC, 500 * U_USEC },
+	.slow_ns = 100 * U_USEC,
 	.seed = 4711,
 };
 
@@ -280,6 +300,7 @@ int main(void)
 		ONE(wire_fault_filter__corrupts_no_empty_packet),
 		ONE(wire_fault_filter__black_path_in_its_time_only),
 		ONE(wire_fault_filter__black_for_ever),
+		ONE(wire_fault_filter__slow_path_in_its_time_only),
 		ONE(wire_fault_filter__same_seed_same_result),
 		ONE(wire_fault_filter__other_seed_other_result),
 		ONE(wire_fault_open__draws_and_logs_a_seed),

@@ -32,7 +32,8 @@ static void wire_fault_parse__reads_everything(void **state)
 {
 	struct wire_fault_config c =
 		parsed("loss=1%,burst=0.1%:16,reorder=10%:300us,dup=2%,"
-		       "corrupt=0.5%,delay=20us:5us,black=0+3@2s-5s,seed=7");
+		       "corrupt=0.5%,delay=20us:5us,black=0+3@2s-5s,"
+		       "slow=1+2:5ms@3s-4s,seed=7");
 
 	assert_int_equal(c.loss, PERCENT);
 	assert_int_equal(c.burst, 4294967);
@@ -43,9 +44,13 @@ static void wire_fault_parse__reads_everything(void **state)
 	assert_int_equal(c.corrupt, 21474836);
 	assert_int_equal(c.delay_ns, 20000);
 	assert_int_equal(c.jitter_ns, 5000);
-	assert_true(c.black_paths == 9);
-	assert_true(c.black_from == 2 * U_SEC);
-	assert_true(c.black_until == 5 * U_SEC);
+	assert_true(c.black.paths == 9);
+	assert_true(c.black.from == 2 * U_SEC);
+	assert_true(c.black.until == 5 * U_SEC);
+	assert_true(c.slow.paths == 6);
+	assert_true(c.slow.from == 3 * U_SEC);
+	assert_true(c.slow.until == 4 * U_SEC);
+	assert_true(c.slow_ns == 5 * U_MSEC);
 	assert_int_equal(c.seed, 7);
 }
 
@@ -87,12 +92,12 @@ static void wire_fault_parse__reads_paths(void **state)
 {
 	struct wire_fault_config c = parsed("black=63@10ms");
 
-	assert_true(c.black_paths == UINT64_C(1) << 63);
-	assert_true(c.black_from == 10 * U_MSEC);
-	assert_true(c.black_until == 0);
+	assert_true(c.black.paths == UINT64_C(1) << 63);
+	assert_true(c.black.from == 10 * U_MSEC);
+	assert_true(c.black.until == 0);
 	c = parsed("black=all");
-	assert_true(c.black_paths == UINT64_MAX);
-	assert_true(c.black_from == 0 && c.black_until == 0);
+	assert_true(c.black.paths == UINT64_MAX);
+	assert_true(c.black.from == 0 && c.black.until == 0);
 }
 
 static void wire_fault_parse__names_the_word_that_is_wrong(void **state)
@@ -143,6 +148,12 @@ static void wire_fault_parse__names_the_word_that_is_wrong(void **state)
 		{ "black=1@2s-", "\"\" in ", "20us" },
 		{ "black=1@5s-2s", "\"2s\" in ", "after the start" },
 		{ "black=1@-2s", "\"\" in ", "20us" },
+		{ "slow=1", "\"1\" in \"slow=1\": ", "5ms" },
+		{ "slow=64:5ms", "\"64\" in ", "0 to 63" },
+		{ "slow=1:5", "\"5\" in \"slow=1:5\": ", "20us" },
+		{ "slow=1@2s", "\"1\" in ", "5ms" },
+		{ "slow=1:5ms@", "\"\" in ", "20us" },
+		{ "slow=1:5ms@5s-2s", "\"2s\" in ", "after the start" },
 		{ "seed=0x7", "\"0x7\" in ", "64 bits" },
 		{ "seed=18446744073709551616", "\"1844", "64 bits" },
 	};
