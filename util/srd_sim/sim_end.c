@@ -153,7 +153,7 @@ static bool try_post(struct sim_world *w, struct sim_end *e, struct sim_flow *f)
 	struct srd_peer *peer;
 	int rc;
 
-	rc = srd_peer_get(e->srd, &w->end[f->to].addr, now, &peer);
+	rc = srd_peer_get(e->srd, &w->end[f->to].addr, &peer);
 	if (rc)
 		sim_oracle_broken(w, f, "the engine knows too many peers");
 	if (f->kind == SIM_FLOW_SEND)

@@ -195,7 +195,7 @@ enum nic_status nic_far_resolve(struct nic_path *p)
 	u_lock(&far->lock);
 	rc = nic_far_open(far);
 	if (!rc && p->qp->type == NIC_QP_RDM)
-		rc = srd_peer_get(far->srd, &addr, u_now(), &p->peer);
+		rc = srd_peer_get(far->srd, &addr, &p->peer);
 	u_unlock(&far->lock);
 	if (rc)
 		return NIC_UNREACHABLE;

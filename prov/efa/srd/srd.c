@@ -212,16 +212,17 @@ void srd_peer_stats(const struct srd *s, const struct srd_peer *p,
 		.srtt = p->srtt,
 		.rttvar = p->rttvar,
 		.last_rtt = p->last_rtt,
-		.rate = p->cc.rate,
 		.resent = p->resent,
 		.last_heard = p->heard_at,
-		.cwnd = srd_cc_window(&p->cc, &s->cc_cfg),
+		.cwnd = s->cc_cfg.window_init,
 		.credit = p->credit,
 		.paths = s->cfg.paths,
 		.ended = p->ended,
 	};
 	if (!a)
 		return;
+	out->rate = a->cc.rate;
+	out->cwnd = srd_cc_window(&a->cc, &s->cc_cfg);
 	out->in_flight = a->in_flight;
 	out->queueing = srd_paths_queueing(&a->paths, &s->paths_cfg, s->clock);
 	if (p->srtt)

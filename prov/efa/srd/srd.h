@@ -126,7 +126,7 @@ void srd_close(struct srd *s);
  * The conversation with addr, begun if need be, without a packet: the first
  * one carries data. Errors: -ENOSPC max_peers are known, -EINVAL.
  */
-int srd_peer_get(struct srd *s, const struct srd_addr *addr, uint64_t now,
+int srd_peer_get(struct srd *s, const struct srd_addr *addr,
 		 struct srd_peer **out);
 const struct srd_addr *srd_peer_addr(const struct srd_peer *p);
 /* Dense, from 0 on, in the order of acquaintance; never reused. */

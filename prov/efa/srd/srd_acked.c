@@ -240,7 +240,7 @@ static void tell_cc(struct srd *s, struct srd_peer *p, const struct tally *t)
 {
 	struct srd_active *a = p->active;
 
-	srd_cc_acked(&p->cc, &s->cc_cfg,
+	srd_cc_acked(&p->active->cc, &s->cc_cfg,
 		     &(struct srd_cc_ack){
 			     .bytes = t->bytes,
 			     .in_flight = a->in_flight,

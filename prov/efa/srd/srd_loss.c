@@ -116,7 +116,7 @@ void srd_loss_detect(struct srd *s, struct srd_peer *p, uint64_t now)
 	}
 	if (!bytes)
 		return;
-	srd_cc_lost(&p->cc, &s->cc_cfg, bytes, now);
+	srd_cc_lost(&p->active->cc, &s->cc_cfg, bytes, now);
 	srd_ready(s, p);
 }
 
@@ -165,7 +165,7 @@ static void timed_out(struct srd *s, struct srd_peer *p, uint64_t now)
 
 	s->stats.timeouts++;
 	if (a->tries <= 1)
-		srd_cc_timeout(&p->cc, &s->cc_cfg, now);
+		srd_cc_timeout(&p->active->cc, &s->cc_cfg, now);
 	blame(s, p, a->flight.head, now);
 	if (lowest->state == SRD_OPEN_FLIGHT) {
 		blame(s, p, (uint16_t)(lowest - a->open), now);

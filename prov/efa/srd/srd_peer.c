@@ -56,8 +56,7 @@ static uint32_t mtu_of(const struct srd *s, const uint8_t gid[16])
 	return s->cfg.mtu;
 }
 
-static U_COLD struct srd_peer *add(struct srd *s, const struct srd_addr *addr,
-				   uint64_t now)
+static U_COLD struct srd_peer *add(struct srd *s, const struct srd_addr *addr)
 {
 	uint32_t at = hash_of(s, addr->gid, addr->qpn, addr->connid);
 	uint32_t mtu = mtu_of(s, addr->gid);
@@ -80,13 +79,12 @@ static U_COLD struct srd_peer *add(struct srd *s, const struct srd_addr *addr,
 	TAILQ_INIT(&p->todo[SRD_SHORT]);
 	TAILQ_INIT(&p->todo[SRD_BULK]);
 	TAILQ_INIT(&p->parts);
-	srd_cc_init(&p->cc, &s->cc_cfg, now);
 	s->hash[at] = ++s->npeers;
 	s->stats.peers++;
 	return p;
 }
 
-int srd_peer_get(struct srd *s, const struct srd_addr *addr, uint64_t now,
+int srd_peer_get(struct srd *s, const struct srd_addr *addr,
 		 struct srd_peer **out)
 {
 	struct srd_peer *p;
@@ -97,7 +95,7 @@ int srd_peer_get(struct srd *s, const struct srd_addr *addr, uint64_t now,
 	if (!p) {
 		if (s->npeers == s->cfg.max_peers)
 			return -ENOSPC;
-		p = add(s, addr, now);
+		p = add(s, addr);
 	}
 	*out = p;
 	return 0;
@@ -172,6 +170,7 @@ static U_COLD bool need_block(struct srd *s, struct srd_peer *p)
 	a->reo_scale = 1;
 	a->reo_calm = 0;
 	s->random = u_mix64(s->random + p->index + 1);
+	srd_cc_init(&a->cc, &s->cc_cfg, s->clock);
 	srd_paths_init(&a->paths, &s->paths_cfg, s->random);
 	memset(a->path_delivered_at, 0,
 	       s->cfg.paths * sizeof(a->path_delivered_at[0]));

@@ -157,6 +157,7 @@ struct srd_active {
 	/* receiving */
 	struct srd_bits rx_bits; /* arrived, beyond rx_cum */
 
+	struct srd_cc cc;
 	struct srd_paths paths;
 	uint64_t path_delivered_at[SRD_PATHS_MAX]; /* as delivered_at */
 	struct srd_open open[]; /* [window_pkts], by number */
@@ -233,7 +234,6 @@ struct srd_peer {
 	uint8_t press_pokes;
 	uint64_t press_at; /* held_back: when to ask again */
 	uint64_t srtt, rttvar, last_rtt; /* ns; 0: no sample */
-	struct srd_cc cc;
 
 	/* receiving */
 	struct srd_part_list parts;
@@ -381,7 +381,7 @@ static inline uint64_t srd_peer_silent(const struct srd_peer *p)
 static inline uint64_t srd_peer_pace_at(const struct srd *s,
 					const struct srd_peer *p)
 {
-	uint64_t at = srd_cc_pace_at(&p->cc);
+	uint64_t at = srd_cc_pace_at(&p->active->cc);
 	uint64_t last = p->sent_at + s->cfg.pace_max;
 
 	return at < last ? at : last;

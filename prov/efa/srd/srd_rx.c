@@ -69,7 +69,7 @@ static U_COLD struct srd_peer *meet(struct srd *s, const struct srd_pkt *pkt,
 		return NULL;
 	}
 	memcpy(addr.gid, gid, sizeof(addr.gid));
-	if (srd_peer_get(s, &addr, now, &p)) {
+	if (srd_peer_get(s, &addr, &p)) {
 		s->stats.no_room++;
 		return NULL;
 	}

@@ -135,7 +135,7 @@ static bool add_ack(struct srd *s, struct srd_peer *p, size_t len, uint64_t now)
 
 static uint32_t window(const struct srd *s, const struct srd_peer *p)
 {
-	uint32_t cwnd = srd_cc_window(&p->cc, &s->cc_cfg);
+	uint32_t cwnd = srd_cc_window(&p->active->cc, &s->cc_cfg);
 
 	return cwnd < p->credit ? cwnd : p->credit;
 }
@@ -196,7 +196,7 @@ static void transmit(struct srd *s, struct srd_peer *p, uint32_t psn,
 	note_sent(s, p, o, psn, b->now);
 	/* What did not wait for its turn is not held against the others. */
 	if (!forced && o->op_type != SRD_OP_VOID)
-		srd_cc_sent(&p->cc, &s->cc_cfg, o->size,
+		srd_cc_sent(&p->active->cc, &s->cc_cfg, o->size,
 			    srd_paths_base_rtt(&p->active->paths,
 					       &s->paths_cfg),
 			    b->now);
@@ -222,7 +222,7 @@ static bool may_go(struct srd *s, struct srd_peer *p, uint32_t size,
 		   uint64_t now)
 {
 	struct srd_active *a = p->active;
-	uint32_t cwnd = srd_cc_window(&p->cc, &s->cc_cfg);
+	uint32_t cwnd = srd_cc_window(&p->active->cc, &s->cc_cfg);
 
 	if (a->in_flight && a->in_flight + size > cwnd) {
 		a->cc_limited = true;
@@ -348,7 +348,7 @@ static void begin_turn(struct srd *s, struct srd_peer *p, uint64_t now)
 	if (a->flight.n || !p->sent_at || idle < s->cfg.rto_min)
 		return;
 	if (srd_peer_busy(p) && idle > srd_loss_rto(s, p))
-		srd_cc_idle(&p->cc, &s->cc_cfg, idle, now);
+		srd_cc_idle(&p->active->cc, &s->cc_cfg, idle, now);
 }
 
 /*

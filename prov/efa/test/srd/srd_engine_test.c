@@ -96,7 +96,7 @@ static void srd_peer_get__same_address_same_peer(void **state)
 	struct srd_peer *p;
 
 	(void)state;
-	assert_int_equal(srd_peer_get(s, &addr, w.now, &p), 0);
+	assert_int_equal(srd_peer_get(s, &addr, &p), 0);
 	assert_ptr_equal(p, w.node[0].peer[1]);
 	assert_int_equal(srd_peer_index(p), 1);
 	assert_memory_equal(srd_peer_addr(p)->gid, addr.gid, 16);
@@ -104,18 +104,18 @@ static void srd_peer_get__same_address_same_peer(void **state)
 	srd_peer_set_user(p, &w);
 	assert_ptr_equal(srd_peer_user(p), &w);
 	addr.gid[3]++;
-	assert_int_equal(srd_peer_get(s, &addr, w.now, &p), 0);
+	assert_int_equal(srd_peer_get(s, &addr, &p), 0);
 	assert_int_equal(srd_peer_index(p), 4);
 	addr.connid = 0;
-	assert_int_equal(srd_peer_get(s, &addr, w.now, &p), -EINVAL);
+	assert_int_equal(srd_peer_get(s, &addr, &p), -EINVAL);
 	for (uint32_t i = 1; i < 12; i++) {
 		addr.connid = i;
-		assert_int_equal(srd_peer_get(s, &addr, w.now, &p), 0);
+		assert_int_equal(srd_peer_get(s, &addr, &p), 0);
 	}
 	addr.connid = 100;
-	assert_int_equal(srd_peer_get(s, &addr, w.now, &p), -ENOSPC);
+	assert_int_equal(srd_peer_get(s, &addr, &p), -ENOSPC);
 	addr.connid = 5;
-	assert_int_equal(srd_peer_get(s, &addr, w.now, &p), 0);
+	assert_int_equal(srd_peer_get(s, &addr, &p), 0);
 }
 
 /* Three conversations of ours at a time; one block is for answers. */
@@ -280,7 +280,7 @@ static void srd_deadline__of_many_peers(void **state)
 	for (int i = 0; i < N; i++) {
 		now += pair_dice(&w, 200000);
 		addr.connid = (uint32_t)i + 1;
-		assert_int_equal(srd_peer_get(s, &addr, now, &p), 0);
+		assert_int_equal(srd_peer_get(s, &addr, &p), 0);
 		send.id = (uint64_t)i;
 		posted[i] = now;
 		assert_int_equal(srd_send(s, p, &send, now), 0);

@@ -376,7 +376,7 @@ static void begin(struct state *f)
 	memset(f->mem, FILL, sizeof(f->mem));
 	memset(f->local, FILL, sizeof(f->local));
 	FUZZ_MUST(srd_open(&c, f->now, &f->s) == 0);
-	FUZZ_MUST(srd_peer_get(f->s, &other, f->now, &f->peer) == 0);
+	FUZZ_MUST(srd_peer_get(f->s, &other, &f->peer) == 0);
 	for (uint8_t what = 0x70; what < 0x74; what++)
 		post(f, what);
 	drain(f, false);

@@ -91,7 +91,7 @@ static void meet(struct pair *w, int i, int j)
 {
 	struct pair_node *node = &w->node[i];
 
-	if (srd_peer_get(node->srd, &w->node[j].addr, w->now, &node->peer[j]))
+	if (srd_peer_get(node->srd, &w->node[j].addr, &node->peer[j]))
 		pair_fail(w, "srd_peer_get", (uint64_t)j);
 }
 
