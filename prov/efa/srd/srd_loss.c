@@ -11,7 +11,7 @@
  *
  * When nothing arrives, the newest packet is sent again after a round trip and
  * what it may vary by (its acknowledgement lets the rule above judge the
- * others); then two at each timeout, which doubles. A timeout declares nothing
+ * others); then two at each timeout, which grows. A timeout declares nothing
  * lost: a peer that was busy elsewhere has all of it in its socket.
  *
  * A resend that was needless widens the reorder window, unless its path is
@@ -29,6 +29,10 @@
 #define CALM_PKTS 1024
 #define REO_SCALE_MAX 16
 
+/* Timeouts: doublings in a row, then so many without one. */
+#define STEPS 3
+#define FLAT 8
+
 uint64_t srd_loss_rto(const struct srd *s, const struct srd_peer *p)
 {
 	uint64_t rto = 3 * s->cfg.rtt_guess;
@@ -40,6 +44,45 @@ uint64_t srd_loss_rto(const struct srd *s, const struct srd_peer *p)
 	return rto < s->cfg.rto_max ? rto : s->cfg.rto_max;
 }
 
+static bool has_more(const struct srd_peer *p)
+{
+	return !TAILQ_EMPTY(&p->todo[SRD_SHORT]) ||
+	       !TAILQ_EMPTY(&p->todo[SRD_BULK]);
+}
+
+/*
+ * When the end of what is in flight is missed. The newest packet went out
+ * behind those that were acknowledged, into the same queues, so that it should
+ * need little longer than the last of them did: what counts is when it was
+ * sent. At the very beginning, when there is more to send, that would join in
+ * where too many begin at once: there it counts from when something was heard.
+ */
+static uint64_t tail_at(const struct srd *s, const struct srd_peer *p)
+{
+	const struct srd_active *a = p->active;
+	const struct srd_open *last = &a->open[a->flight.tail];
+	uint64_t late = a->silent_at + p->srtt + 4 * p->rttvar;
+	uint64_t soon =
+		last->sent_at + u_max(p->srtt, p->last_rtt) + p->rttvar +
+		srd_paths_base_rtt(&a->paths, &s->paths_cfg) / 4 * a->reo_scale;
+
+	if (a->cc.state == SRD_CC_START && has_more(p))
+		return late + s->cfg.ack_delay;
+	return u_min(u_max(soon, a->silent_at), late) + s->cfg.ack_delay;
+}
+
+/*
+ * Timeouts double, but not while a few more of the same length may do: of many
+ * that send into one full queue some lose every packet, and that says nothing
+ * of their peer.
+ */
+static int backoff(int timeouts)
+{
+	if (timeouts <= STEPS)
+		return timeouts;
+	return timeouts <= STEPS + FLAT ? STEPS : timeouts - FLAT;
+}
+
 /* When silence has lasted too long. */
 static uint64_t silence_at(const struct srd *s, const struct srd_peer *p)
 {
@@ -48,9 +91,8 @@ static uint64_t silence_at(const struct srd *s, const struct srd_peer *p)
 	int doublings;
 
 	if (p->srtt && a->tries == 0)
-		return a->silent_at + p->srtt + 4 * p->rttvar +
-		       s->cfg.ack_delay;
-	doublings = a->tries - (p->srtt ? 1 : 0);
+		return tail_at(s, p);
+	doublings = backoff(a->tries - (p->srtt ? 1 : 0));
 	for (wait = srd_loss_rto(s, p); doublings-- > 0;) {
 		wait *= 2;
 		if (wait >= s->cfg.rto_max)

@@ -103,6 +103,40 @@ static void srd_loss__tail_is_probed_before_the_timeout(void **state)
 	assert_int_equal(stats()->timeouts, 0);
 }
 
+/* What was heard of the first packets does not put off the last ones. */
+static void srd_loss__tail_is_missed_from_its_sending_on(void **state)
+{
+	uint64_t began;
+
+	(void)state;
+	warm_up();
+	drop_first = 8;
+	drop_n = 2;
+	began = w.now;
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(pair_send(&w, 0, 1, 1000, true), 0);
+	while (!stats()->tail_probes)
+		assert_true(pair_step(&w, began + U_SEC));
+	/* 20 us a round trip, a quarter of it, and ack_delay */
+	assert_in_range(w.now - began, 75 * U_USEC, 80 * U_USEC);
+	run();
+	assert_int_equal(stats()->resent_spurious, 0);
+}
+
+/* 0.5, 1, 2 and then 4 ms for a while, since a full queue is no silent peer */
+static void srd_loss__stranger_is_asked_often_at_first(void **state)
+{
+	(void)state;
+	w.wire.cut = UINT64_MAX;
+	assert_int_equal(pair_send(&w, 0, 1, 1000, true), 0);
+	pair_sleep(&w, 38 * U_MSEC);
+	assert_int_equal(stats()->timeouts, 11);
+	pair_sleep(&w, 100 * U_MSEC);
+	assert_in_range(stats()->timeouts, 13, 16);
+	w.wire.cut = 0;
+	run();
+}
+
 static void srd_loss__first_packet_is_sent_again_within_a_ms(void **state)
 {
 	uint64_t began = w.now;
@@ -379,6 +413,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(srd_loss__gap_is_filled_in_about_a_round_trip),
 		TEST(srd_loss__tail_is_probed_before_the_timeout),
+		TEST(srd_loss__tail_is_missed_from_its_sending_on),
+		TEST(srd_loss__stranger_is_asked_often_at_first),
 		TEST(srd_loss__first_packet_is_sent_again_within_a_ms),
 		TEST(srd_loss__whole_flight_lost),
 		TEST(srd_loss__timeout_resends_the_lowest_number),
