@@ -3,7 +3,10 @@
  * efa_addr.c - the 32 bytes of an FI_ADDR_EFA, and addresses as text
  *
  *    0        16    18    20     24         32
- *    | gid    | qpn | 0   | qkey | 0         |   integers little-endian
+ *    | gid    | qpn       | qkey | 0         |   integers little-endian
+ *
+ * Numbers of an EFA and UDP ports fill the two bytes at 16, and 18 is zero;
+ * those of other RDMA NICs have 24 bits.
  */
 #include "fi/efa.h"
 
@@ -13,13 +16,15 @@
 
 #include "util/u_bytes.h"
 
+#define QPN_MAX 0xffffff
+
 void efa_addr_pack(const struct dev_addr *addr, void *bytes)
 {
 	uint8_t *p = bytes;
 
 	memset(p, 0, EFA_ADDR_LEN);
 	memcpy(p, addr->gid, 16);
-	u_put16(p + 16, (uint16_t)addr->qpn);
+	u_put32(p + 16, addr->qpn);
 	u_put32(p + 20, addr->qkey);
 }
 
@@ -30,10 +35,10 @@ int efa_addr_unpack(const void *bytes, struct dev_addr *addr)
 
 	if (memcmp(p, no_gid, sizeof(no_gid)) == 0)
 		return -FI_EADDRNOTAVAIL;
-	if (u_get16(p + 18) || u_get64(p + 24))
+	if (u_get32(p + 16) > QPN_MAX || u_get64(p + 24))
 		return -FI_EINVAL;
 	memcpy(addr->gid, p, 16);
-	addr->qpn = u_get16(p + 16);
+	addr->qpn = u_get32(p + 16);
 	addr->qkey = u_get32(p + 20);
 	return 0;
 }

@@ -99,7 +99,7 @@ static U_COLD bool take_raw_addr(struct cursor *c, struct dev_addr *raw)
 	if (!take(c, b, sizeof(b)) || !skip(c, len - RAW_ADDR_LEN_MIN))
 		return false;
 	memcpy(raw->gid, b, sizeof(raw->gid));
-	raw->qpn = u_get16(b + 16);
+	raw->qpn = u_get16(b + 16) | (uint32_t)b[18] << 16;
 	raw->qkey = u_get32(b + 20);
 	return true;
 }
@@ -328,11 +328,11 @@ static uint8_t *put_iovs(uint8_t *at, const struct rdm_pkt_iov *iov, uint32_t n)
 
 static U_COLD uint8_t *put_raw_addr(uint8_t *at, const struct dev_addr *raw)
 {
-	assert(raw->qpn <= UINT16_MAX);
+	assert(raw->qpn <= 0xffffff);
 	memset(at, 0, RAW_ADDR_BYTES);
 	u_put32(at, RAW_ADDR_LEN);
 	memcpy(at + 4, raw->gid, sizeof(raw->gid));
-	u_put16(at + 20, (uint16_t)raw->qpn);
+	u_put32(at + 20, raw->qpn);
 	u_put32(at + 24, raw->qkey);
 	return at + RAW_ADDR_BYTES;
 }

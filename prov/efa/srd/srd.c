@@ -113,6 +113,7 @@ static void derive(struct srd *s)
 {
 	const struct srd_config *c = &s->cfg;
 
+	s->high_len = c->self.qpn > UINT16_MAX ? SRD_HIGH_LEN : 0;
 	s->paths_cfg = (struct srd_paths_config){
 		.n = c->paths,
 		.burst = c->burst,

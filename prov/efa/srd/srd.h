@@ -32,6 +32,7 @@
 
 #define SRD_PATHS_MAX 64
 #define SRD_WINDOW_MAX 2048 /* packets of one direction that may be open */
+#define SRD_QPN_MAX 0xffffffu
 #define SRD_HDR_MAX 1024 /* bytes of a header, acknowledgement included */
 #define SRD_PACKET_MIN 512 /* bytes of srd_config.mtu at least */
 #define SRD_PACKET_MAX 65000
@@ -42,7 +43,7 @@
 /* One incarnation of a queue pair. */
 struct srd_addr {
 	uint8_t gid[16];
-	uint16_t qpn; /* its UDP port */
+	uint32_t qpn; /* its UDP port, or 24 bits */
 	uint32_t connid; /* random, never 0 */
 };
 
@@ -266,10 +267,12 @@ size_t srd_datagram(struct srd *s, const struct srd_addr *to, bool has_imm,
 /* --- what the wire hears --- */
 
 /* Nobody listens at this port (port unreachable). */
-void srd_refused(struct srd *s, const uint8_t gid[16], uint16_t qpn,
+void srd_refused(struct srd *s, const uint8_t gid[16], uint32_t qpn,
 		 uint64_t now);
 /* There is no route to this address. */
 void srd_no_route(struct srd *s, const uint8_t gid[16], uint64_t now);
+/* Our own device has gone: whatever is awaited from peers does not come. */
+void srd_unplugged(struct srd *s, uint64_t now);
 /* Packets to this address may have so many bytes, srd's headers included. */
 void srd_set_mtu(struct srd *s, const uint8_t gid[16], uint32_t mtu,
 		 uint64_t now);

@@ -85,6 +85,8 @@ int srd_config_fill(struct srd_config *c)
 		if (err)
 			return err;
 	}
+	if (c->self.qpn > SRD_QPN_MAX)
+		return refuse("self.qpn", c->self.qpn, 1, SRD_QPN_MAX);
 	if (!c->self.connid)
 		return refuse("self.connid", 0, 1, UINT32_MAX);
 	if (c->window_pkts & (c->window_pkts - 1)) {

@@ -157,7 +157,7 @@ void srd_end_close(struct srd *s, struct srd_peer *p, const struct srd_pkt *pkt,
 
 /* --- what the wire hears -------------------------------------------------- */
 
-void srd_refused(struct srd *s, const uint8_t gid[16], uint16_t qpn,
+void srd_refused(struct srd *s, const uint8_t gid[16], uint32_t qpn,
 		 uint64_t now)
 {
 	struct srd_peer *p;
@@ -180,6 +180,18 @@ void srd_no_route(struct srd *s, const uint8_t gid[16], uint64_t now)
 		p = &s->peer[i];
 		if (!p->ended && !p->heard_at && srd_peer_waits(p) &&
 		    memcmp(p->addr.gid, gid, 16) == 0)
+			srd_end_silent(s, p);
+	}
+}
+
+void srd_unplugged(struct srd *s, uint64_t now)
+{
+	struct srd_peer *p;
+
+	(void)now;
+	for (uint32_t i = 0; i < s->npeers; i++) {
+		p = &s->peer[i];
+		if (!p->ended && srd_peer_waits(p))
 			srd_end_silent(s, p);
 	}
 }

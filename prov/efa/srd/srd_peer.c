@@ -17,9 +17,9 @@
 #include "util/u_hash.h"
 
 static uint32_t hash_of(const struct srd *s, const uint8_t gid[16],
-			uint16_t qpn, uint32_t connid)
+			uint32_t qpn, uint32_t connid)
 {
-	uint64_t who = (uint64_t)connid << 16 | qpn;
+	uint64_t who = (uint64_t)connid << 24 | qpn;
 	uint64_t where = u_get64(gid) ^ u_mix64(u_get64(gid + 8));
 
 	return (uint32_t)u_mix64(who ^ where ^ s->cfg.seed) & s->hash_mask;
@@ -31,7 +31,7 @@ static bool same_host(const struct srd_peer *p, const uint8_t gid[16])
 }
 
 struct srd_peer *srd_peer_find(const struct srd *s, const uint8_t gid[16],
-			       uint16_t qpn, uint32_t connid)
+			       uint32_t qpn, uint32_t connid)
 {
 	uint32_t at = hash_of(s, gid, qpn, connid);
 	struct srd_peer *p;
@@ -53,7 +53,7 @@ static uint32_t mtu_of(const struct srd *s, const uint8_t gid[16])
 		for (uint32_t i = 0; i < s->npeers; i++)
 			if (same_host(&s->peer[i], gid))
 				return s->peer[i].mtu;
-	return s->cfg.mtu;
+	return s->cfg.mtu - s->high_len;
 }
 
 static U_COLD struct srd_peer *add(struct srd *s, const struct srd_addr *addr)
@@ -89,7 +89,7 @@ int srd_peer_get(struct srd *s, const struct srd_addr *addr,
 {
 	struct srd_peer *p;
 
-	if (!addr->connid || !addr->qpn)
+	if (!addr->connid || !addr->qpn || addr->qpn > SRD_QPN_MAX)
 		return -EINVAL;
 	p = srd_peer_find(s, addr->gid, addr->qpn, addr->connid);
 	if (!p) {
@@ -131,7 +131,7 @@ void srd_set_mtu(struct srd *s, const uint8_t gid[16], uint32_t mtu,
 		mtu = SRD_PACKET_MAX;
 	for (uint32_t i = 0; i < s->npeers; i++)
 		if (same_host(&s->peer[i], gid))
-			s->peer[i].mtu = mtu;
+			s->peer[i].mtu = mtu - s->high_len;
 	s->odd_mtu = true;
 }
 

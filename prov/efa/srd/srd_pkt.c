@@ -20,18 +20,20 @@
 
 /* ---- the tables ---------------------------------------------------------- */
 
+#define ANY (SRD_F_CHECK_ALL | SRD_F_HIGH)
+
 const struct srd_pkt_type_row srd_pkt_types[SRD_PKT_NTYPES] = {
-	[SRD_PKT_DATA] = { .may = SRD_F_CHECK_ALL | SRD_F_ACK | SRD_F_ACK_NOW |
+	[SRD_PKT_DATA] = { .may = ANY | SRD_F_ACK | SRD_F_ACK_NOW |
 				  SRD_F_RESENT | SRD_F_IMM,
 			   .known = true,
 			   .payload = true },
-	[SRD_PKT_ACK] = { .may = SRD_F_CHECK_ALL | SRD_F_ACK,
+	[SRD_PKT_ACK] = { .may = ANY | SRD_F_ACK,
 			  .must = SRD_F_ACK,
 			  .known = true },
-	[SRD_PKT_PROBE] = { .may = SRD_F_CHECK_ALL | SRD_F_ACK | SRD_F_ACK_NOW,
+	[SRD_PKT_PROBE] = { .may = ANY | SRD_F_ACK | SRD_F_ACK_NOW,
 			    .known = true },
-	[SRD_PKT_CLOSE] = { .may = SRD_F_CHECK_ALL | SRD_F_ACK, .known = true },
-	[SRD_PKT_DATAGRAM] = { .may = SRD_F_CHECK_ALL | SRD_F_IMM,
+	[SRD_PKT_CLOSE] = { .may = ANY | SRD_F_ACK, .known = true },
+	[SRD_PKT_DATAGRAM] = { .may = ANY | SRD_F_IMM,
 			       .known = true,
 			       .payload = true },
 };
@@ -230,12 +232,30 @@ static enum srd_pkt_verdict get_ack(struct rest *r, struct srd_pkt_ack *a)
 	return get_lists(r, a);
 }
 
+/* A number has one form: no high half that is 0. */
+static U_COLD enum srd_pkt_verdict get_high(struct rest *r,
+					    struct srd_pkt_base *base)
+{
+	const uint8_t *b = take(r, SRD_HIGH_LEN);
+
+	if (!b)
+		return SRD_PKT_SHORT;
+	if (u_get32(b) == 0 || u_get32(b) > SRD_QPN_MAX >> 16)
+		return SRD_PKT_FIELD;
+	base->src_qpn |= u_get32(b) << 16;
+	return SRD_PKT_GOOD;
+}
+
 /* All headers behind the base. */
 static inline enum srd_pkt_verdict get_rest(struct rest *r, struct srd_pkt *p)
 {
 	enum srd_pkt_verdict verdict = SRD_PKT_GOOD;
 	const uint8_t *imm;
 
+	if (u_unlikely(p->base.flags & SRD_F_HIGH))
+		verdict = get_high(r, &p->base);
+	if (u_unlikely(verdict != SRD_PKT_GOOD))
+		return verdict;
 	p->data.imm = 0;
 	p->data.has_imm = p->base.flags & SRD_F_IMM;
 	if (u_likely(p->base.type == SRD_PKT_DATA))

@@ -8,13 +8,14 @@
  *
  *        0               1               2               3
  *    0  | version       | type          | flags         | words         |
- *    4  | source qpn                    | path          | epoch         |
+ *    4  | source qpn, low half          | path          | epoch         |
  *    8  | source connid                                                 |
  *   12  | destination connid                                            |
  *   16  | stamp: sender's clock, ns                                     |
  *   20  | check: XXH3 of the headers, or of the whole packet, with the  |
  *       |        length of the payload in this place                    |
- *   24  | by type: DATA header, close header, or nothing                |
+ *   24  | if flag HIGH: source qpn, high half                           |
+ *       | by type: DATA header, close header, or nothing                |
  *       | if flag ACK: ack header, its echoes, bitmap words and naks    |
  *  4*words | payload                                                    |
  */
@@ -43,6 +44,7 @@ enum srd_pkt_flags {
 	SRD_F_ACK_NOW = 4, /* the sender wants an acknowledgement at once */
 	SRD_F_RESENT = 8, /* DATA that was sent before */
 	SRD_F_IMM = 16, /* DATA, DATAGRAM: has an immediate */
+	SRD_F_HIGH = 32, /* the source qpn has more than 16 bits */
 };
 
 enum srd_op {
@@ -55,13 +57,13 @@ enum srd_op {
 	SRD_OP_VOID = 7, /* fills a number whose operation was given up */
 };
 
-/* 24 bytes. */
+/* 24 bytes, 4 more for a source qpn above 65535. */
 struct srd_pkt_base {
 	uint8_t type; /* enum srd_pkt_type */
 	uint8_t flags; /* enum srd_pkt_flags */
 	uint8_t path;
 	uint8_t epoch; /* of the sender's sequence numbers: DATA */
-	uint16_t src_qpn;
+	uint32_t src_qpn; /* 24 bits */
 	uint32_t src_connid;
 	uint32_t dst_connid;
 	uint32_t stamp;
@@ -177,7 +179,7 @@ enum srd_pkt_verdict srd_pkt_parse(const void *packet, size_t len,
 /*
  * Writes the headers of p (base, data or close, ack) to hdr[SRD_HDR_MAX] and
  * returns their length; sets the lengths, flag ACK by has_ack, flag IMM by
- * data.has_imm. The checksum covers p->payload when p->base.flags has
+ * data.has_imm, flag HIGH by src_qpn. The checksum covers p->payload when p->base.flags has
  * CHECK_ALL, and p->payload_len always.
  */
 size_t srd_pkt_build(const struct srd_pkt *p, void *hdr);
@@ -187,10 +189,12 @@ size_t srd_pkt_build_iov(const struct srd_pkt *p, const struct iovec *iov,
 			 int iovcnt, void *hdr);
 
 /* Length of the headers that srd_pkt_build would write, from what is known
- * before: payload bytes of a packet = mtu - this. */
+ * before: payload bytes of a packet = mtu - this, - SRD_HIGH_LEN for a long
+ * number. */
 size_t srd_pkt_data_len(uint8_t op, bool has_imm);
 size_t srd_pkt_ack_len(const struct srd_pkt_ack *ack);
 
 #define SRD_BASE_LEN 24
+#define SRD_HIGH_LEN 4
 
 #endif

@@ -12,12 +12,13 @@
 #include "srd/srd.h"
 #include "srd/srd_check.h"
 #include "srd/srd_pkt_priv.h"
+#include "util/u_base.h"
 #include "util/u_bytes.h"
 
 /* The longest headers that can be written. */
-#define WRITTEN_MAX                                                  \
-	(SRD_BASE_LEN + SRD_DATA_LEN + SRD_RANGE_LEN + SRD_IMM_LEN + \
-	 SRD_ACK_LEN + SRD_ECHOES_MAX * SRD_ECHO_LEN +               \
+#define WRITTEN_MAX                                                   \
+	(SRD_BASE_LEN + SRD_HIGH_LEN + SRD_DATA_LEN + SRD_RANGE_LEN + \
+	 SRD_IMM_LEN + SRD_ACK_LEN + SRD_ECHOES_MAX * SRD_ECHO_LEN +  \
 	 SRD_BITMAP_WORDS_MAX * SRD_WORD_LEN + SRD_NAKS_MAX * SRD_NAK_LEN)
 _Static_assert(WRITTEN_MAX <= SRD_HDR_MAX && WRITTEN_MAX <= 255 * SRD_WORD_LEN,
 	       "all headers at once have room, and a length that can be told");
@@ -92,23 +93,30 @@ static uint8_t *put_headers(uint8_t *b, const struct srd_pkt *p)
 	const struct srd_pkt_base *base = &p->base;
 	bool has_imm = srd_pkt_types[base->type].may & SRD_F_IMM &&
 		       p->data.has_imm;
-	uint8_t flags = base->flags & ~(SRD_F_ACK | SRD_F_IMM);
+	bool has_high = base->src_qpn > UINT16_MAX;
+	uint8_t flags = base->flags & ~(SRD_F_ACK | SRD_F_IMM | SRD_F_HIGH);
 
 	assert(base->path < SRD_PATHS_MAX && base->src_connid != 0);
+	assert(base->src_qpn <= SRD_QPN_MAX);
 	b[0] = SRD_VERSION;
 	b[1] = base->type;
 	b[2] = (uint8_t)(flags | (p->has_ack ? SRD_F_ACK : 0) |
-			 (has_imm ? SRD_F_IMM : 0));
+			 (has_imm ? SRD_F_IMM : 0) |
+			 (has_high ? SRD_F_HIGH : 0));
 	assert(!(b[2] & ~srd_pkt_types[base->type].may));
 	assert((b[2] & srd_pkt_types[base->type].must) ==
 	       srd_pkt_types[base->type].must);
-	u_put16(b + 4, base->src_qpn);
+	u_put16(b + 4, (uint16_t)base->src_qpn);
 	b[6] = base->path;
 	b[7] = base->epoch;
 	u_put32(b + 8, base->src_connid);
 	u_put32(b + 12, base->dst_connid);
 	u_put32(b + 16, base->stamp);
 	b += SRD_BASE_LEN;
+	if (u_unlikely(has_high)) {
+		u_put32(b, base->src_qpn >> 16);
+		b += SRD_HIGH_LEN;
+	}
 
 	if (base->type == SRD_PKT_DATA)
 		b = put_data(b, &p->data);

@@ -294,6 +294,7 @@ struct srd {
 	uint32_t npeers;
 	uint32_t *hash; /* place in peer + 1, or 0; open addressing */
 	uint32_t hash_mask;
+	uint32_t high_len; /* bytes that our number takes besides: 0 or 4 */
 	bool odd_mtu; /* some peer has another MTU than cfg.mtu */
 	char *active_mem;
 	uint32_t nactive; /* blocks that were ever taken */
@@ -398,7 +399,7 @@ int srd_config_fill(struct srd_config *c);
 
 /* srd_peer.c */
 struct srd_peer *srd_peer_find(const struct srd *s, const uint8_t gid[16],
-			       uint16_t qpn, uint32_t connid);
+			       uint32_t qpn, uint32_t connid);
 /* Gives p an active block if it has none; false: there is none. */
 bool srd_active_need(struct srd *s, struct srd_peer *p);
 /* As srd_active_need, for an operation of ours: some blocks are left to

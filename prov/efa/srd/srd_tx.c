@@ -214,7 +214,7 @@ static void transmit(struct srd *s, struct srd_peer *p, uint32_t psn,
 	out->data = pkt->payload;
 	out->data_len = o->len;
 	finish(s, p, out);
-	out->fragment = out->hdr_len + out->data_len > p->mtu;
+	out->fragment = out->hdr_len + out->data_len > p->mtu + s->high_len;
 	s->stats.tx_data++;
 }
 

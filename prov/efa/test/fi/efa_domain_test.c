@@ -170,7 +170,7 @@ static void av_insert__bad_ones_do_not_stop_it(void **state)
 	for (int i = 0; i < 4; i++)
 		make_addr(bytes + i * EFA_ADDR_LEN, (uint16_t)(i + 1));
 	memset(bytes + EFA_ADDR_LEN, 0, 16); /* no gid */
-	bytes[2 * EFA_ADDR_LEN + 18] = 1; /* not zero */
+	bytes[2 * EFA_ADDR_LEN + 19] = 1; /* not zero */
 	assert_int_equal(fi_av_insert(av, bytes, 4, a, FI_SYNC_ERR, errors), 2);
 	assert_int_equal(a[0], 0);
 	assert_true(a[1] == FI_ADDR_NOTAVAIL);

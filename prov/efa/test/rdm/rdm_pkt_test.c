@@ -361,6 +361,19 @@ static void rdm_pkt_parse__raw_address_without_filler(void **state)
 	assert_memory_equal(got.payload, "hi!!", 4);
 }
 
+static void rdm_pkt_parse__raw_address_with_a_long_number(void **state)
+{
+	struct rdm_pkt p = examples[0].pkt, got;
+	uint8_t buf[256];
+	uint32_t len;
+
+	(void)state;
+	p.raw.qpn = 0xfedcba;
+	len = rdm_pkt_build(buf, &p);
+	assert_int_equal(rdm_pkt_parse(buf, len, &got), 0);
+	assert_int_equal(got.raw.qpn, 0xfedcba);
+}
+
 static void rdm_pkt_parse__raw_address_with_any_filler(void **state)
 {
 	const struct example *e = &examples[0];
@@ -451,6 +464,7 @@ int main(void)
 			rdm_pkt_hdr_len__within_the_reserve_for_messages),
 		cmocka_unit_test(rdm_pkt_parse__unknown_flags_are_ignored),
 		cmocka_unit_test(rdm_pkt_parse__raw_address_without_filler),
+		cmocka_unit_test(rdm_pkt_parse__raw_address_with_a_long_number),
 		cmocka_unit_test(rdm_pkt_parse__raw_address_with_any_filler),
 		cmocka_unit_test(rdm_pkt_parse__ctsdata_without_connid),
 		cmocka_unit_test(

@@ -248,7 +248,7 @@ static void srd_tx__peers_take_turns(void **state)
 	n = srd_tx(w.node[0].srd, w.now, out, 32);
 	assert_int_equal(n, 32);
 	for (int i = 0; i < n; i++)
-		per_peer[out[i].to->qpn - 1000]++;
+		per_peer[out[i].to->qpn - PAIR_QPN]++;
 	assert_int_equal(per_peer[1], 16);
 	assert_int_equal(per_peer[2], 10);
 	assert_int_equal(per_peer[3], 6);

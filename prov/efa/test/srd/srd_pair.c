@@ -76,7 +76,7 @@ static void open_node(struct pair *w, int i)
 	memset(node->addr.gid, 0, sizeof(node->addr.gid));
 	node->addr.gid[0] = 0xfd;
 	node->addr.gid[15] = (uint8_t)(i + 1);
-	node->addr.qpn = (uint16_t)(1000 + i);
+	node->addr.qpn = PAIR_QPN + (uint32_t)i;
 	node->addr.connid = (uint32_t)pair_random(w) | 1;
 	c.self = node->addr;
 	c.may = may;

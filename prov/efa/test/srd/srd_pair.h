@@ -21,6 +21,7 @@
 #define PAIR_OPS_MAX 8192
 #define PAIR_MEM (256 << 10) /* bytes of a node that peers may access */
 #define PAIR_RKEY 0x77
+#define PAIR_QPN 65535u /* of node 0; those of the others are longer */
 
 /* Chances are parts of 65536. */
 struct pair_wire {

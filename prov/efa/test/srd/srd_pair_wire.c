@@ -114,7 +114,7 @@ static void corrupt(struct pair *w, struct pair_packet *packet)
 
 static int node_of(const struct pair *w, const struct srd_addr *addr)
 {
-	int node = addr->qpn - 1000;
+	int node = (int)(addr->qpn - PAIR_QPN);
 
 	PAIR_MUST(w, node >= 0 && node < w->n);
 	PAIR_MUST(w, addr->gid[15] == node + 1);

@@ -22,6 +22,7 @@
 const struct srd_damage srd_damages[] = {
 	{ "short-words-within-base", "probe", 3, 1, 5, SRD_PKT_SHORT },
 	{ "short-words-beyond-packet", "probe", 3, 1, 7, SRD_PKT_SHORT },
+	{ "short-high", "probe", 2, 1, SRD_F_HIGH, SRD_PKT_SHORT },
 	{ "short-words-zero", "send", 3, 1, 0, SRD_PKT_SHORT },
 	{ "short-data-header", "send", 3, 1, 9, SRD_PKT_SHORT },
 	{ "short-range", "read", 3, 1, 13, SRD_PKT_SHORT },
@@ -43,7 +44,6 @@ const struct srd_damage srd_damages[] = {
 	{ "type-none", "send", 1, 1, 0, SRD_PKT_TYPE },
 	{ "type-unknown", "probe", 1, 1, 6, SRD_PKT_TYPE },
 	{ "type-last", "probe", 1, 1, 255, SRD_PKT_TYPE },
-	{ "type-flag-5", "send", 2, 1, 1 << 5, SRD_PKT_TYPE },
 	{ "type-flag-6", "send", 2, 1, 1 << 6, SRD_PKT_TYPE },
 	{ "type-flag-7", "send", 2, 1, 1 << 7, SRD_PKT_TYPE },
 	{ "type-ack-without-ack", "ack", 2, 1, 0, SRD_PKT_TYPE },
@@ -60,6 +60,8 @@ const struct srd_damage srd_damages[] = {
 	{ "type-written-without-imm", "written", 2, 1, 0, SRD_PKT_TYPE },
 	{ "type-ack-flag", "ack", 37, 1, 2, SRD_PKT_TYPE },
 
+	{ "field-high-zero", "probe-high", 24, 4, 0, SRD_PKT_FIELD },
+	{ "field-high-beyond", "probe-high", 24, 4, 0x100, SRD_PKT_FIELD },
 	{ "field-path", "send", 6, 1, SRD_PATHS_MAX, SRD_PKT_FIELD },
 	{ "field-connid", "send", 8, 4, 0, SRD_PKT_FIELD },
 	{ "field-reserved", "send", 30, 2, 1 << 15, SRD_PKT_FIELD },

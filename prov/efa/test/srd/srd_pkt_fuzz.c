@@ -227,7 +227,7 @@ static void describe(struct numbers *n, struct srd_pkt *p)
 	p->base.flags = (uint8_t)number(n) & flags[k->type];
 	p->base.path = (uint8_t)below(n, SRD_PATHS_MAX);
 	p->base.epoch = (uint8_t)number(n);
-	p->base.src_qpn = (uint16_t)number(n);
+	p->base.src_qpn = (uint32_t)number(n) >> (below(n, 2) ? 8 : 16);
 	p->base.src_connid = 1 + below(n, UINT32_MAX);
 	p->base.dst_connid = (uint32_t)number(n);
 	p->base.stamp = (uint32_t)number(n);

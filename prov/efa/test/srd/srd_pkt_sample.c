@@ -185,6 +185,14 @@ const struct srd_sample srd_samples[] = {
 		     .word = { 1, 0x80000000 },
 		     .nak = { { 6, SRD_RNR, 100 } } } } },
 	{ "probe", { BASE(SRD_PKT_PROBE, 0) } },
+	{ "probe-high",
+	  { .base = { .type = SRD_PKT_PROBE,
+		      .path = 5,
+		      .epoch = 9,
+		      .src_qpn = 0xff8123,
+		      .src_connid = 0x11223344,
+		      .dst_connid = 0x55667788,
+		      .stamp = 0x99aabbcc } } },
 	{ "probe-ack", { BASE(SRD_PKT_PROBE, SRD_F_ACK_NOW), ACK } },
 	{ "close",
 	  { BASE(SRD_PKT_CLOSE, 0), .close = { SRD_PEER_RESET, 0x11223344 } } },
@@ -261,7 +269,7 @@ enum srd_pkt_verdict srd_sample_parse(const void *packet, size_t len,
 static const char *base_differ(const struct srd_pkt_base *a,
 			       const struct srd_pkt_base *b)
 {
-	uint8_t made = SRD_F_ACK | SRD_F_IMM; /* by the writer */
+	uint8_t made = SRD_F_ACK | SRD_F_IMM | SRD_F_HIGH; /* by the writer */
 
 	if ((a->flags | made) != (b->flags | made))
 		return "flags";

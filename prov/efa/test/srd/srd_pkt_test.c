@@ -177,6 +177,8 @@ static void srd_pkt_build__bytes_of_ack(void **state)
 static void srd_pkt_build__bytes_of_probe(void **state)
 {
 	expect_bytes("probe", "e1030006 " BASE "9b236b6d" /* check */);
+	expect_bytes("probe-high", "e1032007 " BASE "0567961c" /* check */
+				   "ff000000" /* high half of the qpn */);
 }
 
 static void srd_pkt_build__bytes_of_close(void **state)

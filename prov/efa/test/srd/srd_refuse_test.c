@@ -226,7 +226,7 @@ static void srd_place__read_refused_and_accepted(void **state)
 	/* the READ, a VOID in its place, and the READ once more */
 	assert_int_equal(stats(0)->tx_data, 3);
 	assert_int_equal(stats(0)->naks_sent, 0);
-	assert_int_equal(stats(1)->tx_data, 42);
+	assert_int_equal(stats(1)->tx_data, 43);
 }
 
 static void srd_abort__memory_is_left_alone(void **state)
