@@ -113,7 +113,7 @@ int nic_open(const struct nic_info *info, const struct nic_config *config,
 	if (rc)
 		goto free_dir;
 	u_lock_init(&nic->lock, true);
-	rc = nic_watch_open(&nic->watch);
+	rc = config->shm_only ? 0 : nic_watch_open(&nic->watch);
 	if (rc)
 		goto free_keys;
 	own_read(nic);
@@ -138,7 +138,8 @@ int nic_close(struct nic *nic)
 	u_unlock(&nic->lock);
 	if (busy)
 		return -EBUSY;
-	nic_watch_close(nic->watch);
+	if (nic->watch)
+		nic_watch_close(nic->watch);
 	free(nic->own);
 	u_lock_fini(&nic->lock);
 	nic_keys_fini(&nic->keys);

@@ -34,6 +34,7 @@
 #define NIC_UD_PREFIX 40 /* bytes before the payload of a UD receive */
 #define NIC_IOV_MAX 8 /* elements of a gather list */
 #define NIC_NAME_MAX 64
+#define NIC_QPN_MAX 0xffffffu
 #define NIC_PATHS 32 /* of a queue pair to other hosts, unless configured */
 
 /* One interface that can be opened. */
@@ -62,6 +63,7 @@ struct nic_config {
 	uint16_t port_min, port_max; /* of queue pairs; 0, 0: the kernel's */
 	bool no_cma; /* ring copies instead of cross-memory attach */
 	bool no_shm; /* peers on this host are reached as those on others */
+	bool shm_only; /* no others: queue pairs by nic_qp_open_as alone */
 	uint32_t paths; /* sending sockets of a queue pair, 1..64; 0: 16 */
 	uint32_t socket_buffer; /* bytes wanted; 0: the wire's default */
 	uint64_t peer_timeout; /* ns of silence that ends a peer; 0: default */
@@ -124,6 +126,14 @@ int nic_mr_dereg(struct nic *nic, uint32_t key);
  */
 int nic_qp_open(struct nic *nic, enum nic_qp_type type, uint32_t qkey,
 		struct nic_qp **out);
+/*
+ * A queue pair under an address that somebody else owns, with shm_only: peers
+ * that have a segment on this host are reached by it, all others are
+ * NIC_UNREACHABLE. Errors: -EINVAL without shm_only or with an address that
+ * cannot be, -EADDRINUSE a living process here has the address, -ENOSPC.
+ */
+int nic_qp_open_as(struct nic *nic, enum nic_qp_type type,
+		   const struct nic_addr *addr, struct nic_qp **out);
 /* Handles of the queue pair must be closed before. */
 void nic_qp_close(struct nic_qp *qp);
 void nic_qp_addr(const struct nic_qp *qp, struct nic_addr *addr);
@@ -138,6 +148,10 @@ void nic_qp_addr(const struct nic_qp *qp, struct nic_addr *addr);
 int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
 		struct nic_ah **out);
 void nic_ah_close(struct nic_ah *ah);
+
+/* Looks for the way, as the first send does: NIC_OK, or how a send would end.
+ */
+enum nic_status nic_ah_reach(struct nic_ah *ah);
 
 enum nic_send_flags {
 	NIC_SEND_IMM = 1, /* imm travels along */

@@ -16,7 +16,8 @@ int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
 	struct wire_shm_id id = { .qpn = addr->qpn, .connid = addr->qkey };
 	struct nic_ah *ah;
 
-	if (!addr->qpn || addr->qpn > UINT16_MAX || !nic_gid_is_set(addr->gid))
+	if (!addr->qpn || addr->qpn > nic_qpn_max(qp->nic) ||
+	    !nic_gid_is_set(addr->gid))
 		return -EINVAL;
 	memcpy(id.gid, addr->gid, sizeof(id.gid));
 	ah = calloc(1, sizeof(*ah));
@@ -34,6 +35,11 @@ int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
 	TAILQ_INSERT_TAIL(&ah->path->ahs, ah, path_link);
 	*out = ah;
 	return 0;
+}
+
+enum nic_status nic_ah_reach(struct nic_ah *ah)
+{
+	return ah->link ? NIC_OK : nic_path_resolve(ah->path);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "nic_priv.h"
 #include "util/u_hash.h"
 #include "util/u_log.h"
+#include "wire/wire_udp.h"
 
 /* Farewells, against loss. */
 #define GOODBYES 4
@@ -40,7 +41,7 @@ int nic_far_init(struct nic_qp *qp)
 	atomic_init(&far->call, false);
 	u_pool_init(&qp->far_ops, sizeof(struct nic_far_op), 64,
 		    NIC_FAR_OPS_MAX);
-	return nic_watch_add(qp->nic->watch, far);
+	return far->fd < 0 ? 0 : nic_watch_add(qp->nic->watch, far);
 }
 
 /* --- opening --- */
@@ -63,7 +64,7 @@ static int far_open_wire(struct nic_far *far)
 		.sndbuf = nic->config.socket_buffer,
 	};
 
-	return wire_udp_open(&config, far->qp->sock, &far->udp);
+	return wire_udp_open(&config, far->qp->sock, &far->wire);
 }
 
 static int far_open_engine(struct nic_far *far, uint64_t now)
@@ -73,11 +74,10 @@ static int far_open_engine(struct nic_far *far, uint64_t now)
 	const struct nic *nic = qp->nic;
 	bool rdm = qp->type == NIC_QP_RDM;
 	struct srd_config config = {
-		.self = { .qpn = (uint16_t)qp->self.qpn,
-			  .connid = qp->self.connid },
+		.self = { .qpn = qp->self.qpn, .connid = qp->self.connid },
 		.may = far_may,
 		.ctx = &qp->nic->keys,
-		.mtu = (uint32_t)u_min(wire_udp_mtu(far->udp, qp->self.gid),
+		.mtu = (uint32_t)u_min(wire_mtu(far->wire, qp->self.gid),
 				       SRD_PACKET_MAX),
 		.max_peers = rdm ? NIC_FAR_PEERS : 1,
 		.max_active = rdm ? 1024 : 2,
@@ -85,9 +85,9 @@ static int far_open_engine(struct nic_far *far, uint64_t now)
 		.max_replies = rdm ? 1024 : 1,
 		.tx_slots = rdm ? 1024 : 1,
 		.rx_slots = rdm ? 256 : 1,
-		.paths = c->paths,
+		.paths = far->wire->paths,
 		.burst = SPRAY_BYTES,
-		.rx_budget = wire_udp_rcvbuf(far->udp) / BUDGET_SHARE,
+		.rx_budget = far->wire->rx_bytes / BUDGET_SHARE,
 		.link_bps = qp->nic->info.speed,
 		.init_window = INIT_WINDOW,
 		.window_min = WINDOW_MIN,
@@ -131,9 +131,9 @@ static void far_close(struct nic_far *far)
 	if (far->srd)
 		srd_close(far->srd);
 	far->srd = NULL;
-	if (far->udp)
-		wire_udp_close(far->udp);
-	far->udp = NULL;
+	if (far->wire)
+		wire_close(far->wire);
+	far->wire = NULL;
 }
 
 int nic_far_open(struct nic_far *far)
@@ -153,13 +153,14 @@ int nic_far_open(struct nic_far *far)
 		rc = wire_fault_open(&nic->fault, now, &far->fault);
 	if (rc) {
 		if (!far->failed)
-			u_warn("port %u of %s reaches no other host: %s",
+			u_warn("queue pair %u of %s reaches no other host: %s",
 			       far->qp->self.qpn, far->qp->nic->info.name,
 			       strerror(-rc));
 		far->failed = true;
 		far_close(far);
 		return rc;
 	}
+	far->ration = far->wire->syscalls;
 	far->active_at = now;
 	srd_set_pressure(far->srd, far->qp->pressure, now);
 	nic_watch_mode(far->qp->nic->watch, far, NIC_FAR_WATCHED);
@@ -186,7 +187,7 @@ enum nic_status nic_far_resolve(struct nic_path *p)
 {
 	struct nic_far *far = &p->qp->far;
 	struct srd_addr addr = {
-		.qpn = (uint16_t)p->id.qpn,
+		.qpn = p->id.qpn,
 		.connid = p->id.connid,
 	};
 	int rc;
@@ -208,7 +209,7 @@ enum nic_status nic_far_resolve(struct nic_path *p)
 /* Messages that come this late have no reader: their senders are told. */
 static void far_linger(struct nic_far *far)
 {
-	struct pollfd fd = { .fd = far->qp->sock, .events = POLLIN };
+	struct pollfd fd = { .fd = far->fd, .events = POLLIN };
 	uint64_t now = u_now();
 	uint64_t end = now + NIC_FAR_LINGER;
 
@@ -220,10 +221,11 @@ static void far_linger(struct nic_far *far)
 		nic_far_flush(far, now);
 		if (srd_idle(far->srd))
 			return;
-		poll(&fd, 1, 1);
+		if (!wire_arm(far->wire))
+			poll(&fd, 1, 1);
 		now = u_now();
 	}
-	u_info("port %u closes with packets that nobody acknowledged",
+	u_info("queue pair %u closes with packets that nobody acknowledged",
 	       far->qp->self.qpn);
 }
 
@@ -239,7 +241,7 @@ static void far_goodbye(struct nic_far *far)
 		if (!n)
 			return;
 		nic_far_outs(so, n, wo);
-		wire_udp_send(far->udp, wo, n);
+		wire_send(far->wire, wo, n);
 	}
 }
 
@@ -249,23 +251,23 @@ static void far_goodbye(struct nic_far *far)
 static void far_tell_numbers(const struct nic_far *far)
 {
 	const struct srd_stats *s = srd_stats(far->srd);
-	const struct wire_udp_stats *w = wire_udp_stats(far->udp);
+	const struct wire_stats *w = wire_stats(far->wire);
 
-	u_info("port %u: sent %llu packets (%llu data, %llu acks) in %llu "
-	       "calls, %llu again, %llu needlessly, %llu timeouts, %llu tail "
+	u_info("queue pair %u: sent %llu packets (%llu data, %llu acks) in "
+	       "%llu calls, %llu again, %llu needlessly, %llu timeouts, %llu tail "
 	       "probes; %llu found no room, %llu failed",
 	       far->qp->self.qpn, N(s->tx_packets), N(s->tx_data),
 	       N(s->tx_acks), N(w->tx_calls), N(s->resent),
 	       N(s->resent_spurious), N(s->timeouts), N(s->tail_probes),
 	       N(w->tx_full), N(w->tx_failed));
-	u_info("port %u: received %llu packets (%llu data, %llu acks, %llu "
-	       "twice) in %llu calls; not ready %llu times; dropped by the "
+	u_info("queue pair %u: received %llu packets (%llu data, %llu acks, "
+	       "%llu twice) in %llu calls; not ready %llu times; dropped by the "
 	       "system %llu",
 	       far->qp->self.qpn, N(s->rx_packets), N(s->rx_data),
 	       N(s->rx_acks), N(s->duplicates), N(w->rx_calls), N(s->rnr_sent),
 	       N(w->rx_dropped));
-	u_info("port %u: dropped as bad: length %llu, version %llu, checksum "
-	       "%llu, type %llu, incarnation %llu, source %llu, number %llu, "
+	u_info("queue pair %u: dropped as bad: length %llu, version %llu, "
+	       "checksum %llu, type %llu, incarnation %llu, source %llu, number %llu, "
 	       "epoch %llu, field %llu; no room %llu",
 	       far->qp->self.qpn, N(s->bad_short), N(s->bad_version),
 	       N(s->bad_check), N(s->bad_type), N(s->bad_incarnation),
@@ -277,7 +279,8 @@ void nic_far_fini(struct nic_qp *qp)
 {
 	struct nic_far *far = &qp->far;
 
-	nic_watch_remove(qp->nic->watch, far);
+	if (far->fd >= 0)
+		nic_watch_remove(qp->nic->watch, far);
 	if (far->srd) {
 		far_linger(far);
 		for (int i = 0; i < GOODBYES; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * nic_far.h - the far side of a queue pair: peers that shared memory does not
- * reach, by the SRD engine over UDP
+ * reach, by the SRD engine over a packet wire
  *
  *    nic_send, nic_rdma --> engine --> faults --> wire --> network
  *    nic_poll <-- inbox <-- engine <-------------- wire <-- network
@@ -32,7 +32,7 @@
 #include "util/u_lock.h"
 #include "util/u_time.h"
 #include "wire/wire_fault.h"
-#include "wire/wire_udp.h"
+#include "wire/wire_port.h"
 
 #define NIC_FAR_PEERS 16384 /* that one queue pair can know */
 #define NIC_FAR_OPS_MAX 4096 /* operations of one queue pair */
@@ -53,7 +53,7 @@ enum nic_far_mode {
 	NIC_FAR_CLOSED, /* no engine yet; the thread waits for a packet */
 	NIC_FAR_POLLED, /* the user drives; the thread looks whether he does */
 	NIC_FAR_WATCHED, /* the thread drives */
-	NIC_FAR_ARMED, /* the user sleeps on the socket; timers: the thread */
+	NIC_FAR_ARMED, /* the user sleeps on the wire; timers: the thread */
 };
 
 /* An event the user has not polled yet. */
@@ -76,14 +76,17 @@ TAILQ_HEAD(nic_far_op_list, nic_far_op);
 struct nic_far {
 	struct u_lock lock; /* of all but qp, id and call */
 	struct nic_qp *qp; /* const */
+	int fd; /* readable when packets came; -1: nobody is far; const */
+	bool ration; /* a poll of the wire costs: not each time; of the user */
 	uint32_t id; /* of the thread's epoll; const */
 	atomic_bool call; /* the thread has something for the user */
 	enum nic_far_mode mode;
 	bool lent;
+	bool more; /* WATCHED: packets wait, and fd does not tell */
 	bool failed; /* could not be opened: said once */
 	bool asleep; /* CLOSED: the user sleeps, leave packets to him */
 	struct srd *srd; /* NULL: CLOSED */
-	struct wire_udp *udp;
+	struct wire *wire;
 	struct wire_fault *fault; /* NULL: no faults */
 	uint32_t polls; /* of the user */
 	uint32_t polls_seen; /* by the thread */

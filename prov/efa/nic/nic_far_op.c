@@ -48,7 +48,7 @@ static int far_datagram(struct nic_ah *ah, int flags, uint32_t imm,
 {
 	struct nic_far *far = &ah->qp->far;
 	const struct wire_shm_id *id = &ah->path->id;
-	struct srd_addr to = { .qpn = (uint16_t)id->qpn, .connid = id->connid };
+	struct srd_addr to = { .qpn = id->qpn, .connid = id->connid };
 	uint8_t hdr[SRD_HDR_MAX], data[NIC_MTU];
 	struct wire_out out;
 	uint64_t now = u_now();
@@ -62,7 +62,8 @@ static int far_datagram(struct nic_ah *ah, int flags, uint32_t imm,
 	u_lock(&far->lock);
 	out = (struct wire_out){
 		.gid = to.gid,
-		.port = to.qpn,
+		.qpn = to.qpn,
+		.key = to.connid,
 		.hdr_len = (uint16_t)srd_datagram(
 			far->srd, &to, flags & NIC_SEND_IMM, imm,
 			&(struct iovec){ data, len }, 1, hdr, now),
@@ -175,7 +176,7 @@ static void far_tell_end(struct nic_qp *qp, const struct srd_done *d,
 	char text[NIC_GID_TEXT];
 
 	srd_peer_stats(qp->far.srd, d->peer, &s);
-	u_info("%s port %u has ended (status %u): round trip %llu us, the "
+	u_info("%s queue pair %u has ended (status %u): round trip %llu us, the "
 	       "last %llu, at best %llu; queueing %llu us; window %u bytes, "
 	       "credit %u; %llu bytes a second; %llu packets sent again",
 	       nic_gid_text(id->gid, text), id->qpn, d->status,

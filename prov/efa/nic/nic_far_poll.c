@@ -2,8 +2,8 @@
 /*
  * nic_far_poll.c - what the user's poll gets from other hosts
  *
- * Packets are lent as they lie in the wire's buffers. A poll of the socket is
- * a system call, so it is rationed: each time while packets come, less often
+ * Packets are lent as they lie in the wire's buffers. Where a poll of the wire
+ * is a system call, it is rationed: each time while packets come, less often
  * when only shared memory is busy, not at all after a quiet second, when the
  * thread takes over and calls us back.
  */
@@ -149,7 +149,7 @@ static void release_packets(struct nic_far *far)
 	for (int i = 0; i < far->nevents; i++)
 		srd_release(far->srd, &far->event[i]);
 	far->nevents = 0;
-	wire_udp_give_back(far->udp);
+	wire_give_back(far->wire);
 }
 
 static void far_release(struct nic_far *far)
@@ -169,7 +169,7 @@ static int poll_wire(struct nic_far *far, struct nic_wc *wc, int n,
 	for (int i = 0; i < BURSTS && !k; i++) {
 		if (i)
 			release_packets(far);
-		m = wire_udp_poll(far->udp, in, max);
+		m = wire_poll(far->wire, in, max);
 		if (!m)
 			break;
 		*heard = true;
@@ -208,7 +208,7 @@ static void far_ration(struct nic_qp *qp, bool heard, uint64_t now)
 
 static bool far_may_skip(const struct nic_qp *qp)
 {
-	return qp->far_quiet == EAGER_POLLS &&
+	return qp->far_quiet == EAGER_POLLS && qp->far.ration &&
 	       u_now() - qp->far_looked < SPARSE;
 }
 
@@ -288,7 +288,8 @@ bool nic_far_arm(struct nic_qp *qp)
 	if (far->srd) {
 		nic_far_receive(far, now);
 		nic_far_flush(far, now);
-		armed = !nic_far_nkept(far) && !srd_has_done(far->srd);
+		armed = !nic_far_nkept(far) && !srd_has_done(far->srd) &&
+			!wire_arm(far->wire);
 		if (armed)
 			nic_watch_mode(qp->nic->watch, far, NIC_FAR_ARMED);
 		else

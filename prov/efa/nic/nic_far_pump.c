@@ -27,7 +27,8 @@ void nic_far_outs(const struct srd_out *so, int n, struct wire_out *wo)
 	for (int i = 0; i < n; i++)
 		wo[i] = (struct wire_out){
 			.gid = so[i].to->gid,
-			.port = so[i].to->qpn,
+			.qpn = so[i].to->qpn,
+			.key = so[i].to->connid,
 			.hdr_len = so[i].hdr_len,
 			.data_len = so[i].data_len,
 			.path = so[i].path,
@@ -47,7 +48,7 @@ static void put_faulty(struct nic_far *far, const struct wire_out *wo, int n,
 
 	do {
 		m = wire_fault_filter(far->fault, wo, n, out, max, now);
-		wire_udp_send(far->udp, out, m);
+		wire_send(far->wire, out, m);
 		n = 0;
 	} while (m == max);
 }
@@ -56,7 +57,7 @@ int nic_far_put(struct nic_far *far, const struct wire_out *wo, int n,
 		uint64_t now)
 {
 	if (u_likely(!far->fault))
-		return wire_udp_send(far->udp, wo, n);
+		return wire_send(far->wire, wo, n);
 	put_faulty(far, wo, n, now);
 	return n;
 }
@@ -106,20 +107,23 @@ void nic_far_notes(struct nic_far *far, uint64_t now)
 	struct wire_note note[NOTES_MAX];
 	int n;
 
-	if (now - far->notes_at < NOTES_EVERY && !wire_udp_troubled(far->udp))
+	if (now - far->notes_at < NOTES_EVERY && !wire_troubled(far->wire))
 		return;
 	far->notes_at = now;
-	n = wire_udp_notes(far->udp, note, NOTES_MAX);
+	n = wire_notes(far->wire, note, NOTES_MAX);
 	for (int i = 0; i < n; i++) {
 		switch (note[i].kind) {
 		case WIRE_NOTE_REFUSED:
-			srd_refused(far->srd, note[i].gid, note[i].port, now);
+			srd_refused(far->srd, note[i].gid, note[i].qpn, now);
 			break;
 		case WIRE_NOTE_NO_ROUTE:
 			srd_no_route(far->srd, note[i].gid, now);
 			break;
 		case WIRE_NOTE_MTU:
 			srd_set_mtu(far->srd, note[i].gid, note[i].mtu, now);
+			break;
+		case WIRE_NOTE_DEAD:
+			srd_unplugged(far->srd, now);
 			break;
 		}
 	}
@@ -181,11 +185,11 @@ void nic_far_receive(struct nic_far *far, uint64_t now)
 	int m = NIC_FAR_BURST;
 
 	for (int i = 0; i < BURSTS && m && far_has_places(far); i++) {
-		m = wire_udp_poll(far->udp, in, NIC_FAR_BURST);
+		m = wire_poll(far->wire, in, NIC_FAR_BURST);
 		for (int k = 0; k < m; k++)
 			nic_far_feed(far, in[k].data, in[k].len, in[k].gid,
 				     now);
-		wire_udp_give_back(far->udp);
+		wire_give_back(far->wire);
 		if (m)
 			far->active_at = now;
 	}

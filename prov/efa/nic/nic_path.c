@@ -6,11 +6,10 @@
 #include "nic_priv.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "nic_bell.h"
 #include "nic_gid.h"
 #include "util/u_hash.h"
 #include "util/u_log.h"
@@ -99,13 +98,13 @@ void nic_path_tell_unreachable(const struct nic_path *p)
 	bool first = nic_tell_once(nic, &nic->told_foreign);
 
 	u_log(first ? U_LOG_WARN : U_LOG_INFO,
-	      "%s port %u cannot be reached from %s (%s): %s",
+	      "%s queue pair %u cannot be reached from %s (%s): %s",
 	      nic_gid_text(p->id.gid, peer), p->id.qpn, nic->info.name,
 	      nic_gid_text(p->qp->self.gid, self),
 	      p->state == NIC_PATH_FOREIGN ?
 		      "one is an IPv4 address and the other IPv6; choose the "
 		      "interface with FI_EFA_IFACE" :
-		      "there is no route, or UDP is filtered on the way");
+		      "there is no route, or packets are filtered on the way");
 }
 
 /* Shared memory would be faster, the packet wire does as well. */
@@ -116,8 +115,8 @@ static void path_tell_refused(const struct nic_path *p, int rc)
 	bool first = nic_tell_once(nic, &nic->told_space);
 
 	u_log(first ? U_LOG_WARN : U_LOG_INFO,
-	      "no shared memory to %s port %u of this host, so it is reached "
-	      "over UDP: %s",
+	      "no shared memory to %s queue pair %u of this host, so it is "
+	      "reached as if it were on another: %s",
 	      nic_gid_text(p->id.gid, peer), p->id.qpn,
 	      rc == -ENOSPC ? "it has no lane free, or shared memory is full "
 			      "(enlarge /dev/shm)" :
@@ -139,6 +138,13 @@ static enum nic_status path_resolve_far(struct nic_path *p)
 	return status;
 }
 
+/* Whoever has another way to the peer takes that; looked for again later. */
+static enum nic_status path_resolve_none(struct nic_path *p)
+{
+	p->hold = true;
+	return NIC_UNREACHABLE;
+}
+
 enum nic_status nic_path_resolve(struct nic_path *p)
 {
 	struct nic *nic = p->qp->nic;
@@ -147,7 +153,8 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 
 	if (p->state != NIC_PATH_NEW || p->hold)
 		return path_status(p);
-	if (nic->config.no_shm || !nic_is_own(nic, p->id.gid))
+	if (!nic->config.shm_only &&
+	    (nic->config.no_shm || !nic_is_own(nic, p->id.gid)))
 		return path_resolve_far(p);
 	rc = wire_shm_link_open(p->qp->shm, &p->id, &link);
 	switch (rc) {
@@ -157,10 +164,14 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 		break;
 	case -ENOENT:
 	case -ESTALE:
+		if (nic->config.shm_only)
+			return path_resolve_none(p);
 		p->state = NIC_PATH_DEAD;
 		break;
 	default:
 		path_tell_refused(p, rc);
+		if (nic->config.shm_only)
+			return path_resolve_none(p);
 		return path_resolve_far(p);
 	}
 	return path_status(p);
@@ -178,7 +189,7 @@ void nic_path_choose_way(struct nic_path *p)
 	rc = nic_mirror_open(nic->config.shm_dir, wire_shm_link_tag(p->link),
 			     &p->mirror);
 	if (rc)
-		u_info("keys of %s port %u cannot be read (%s): copying "
+		u_info("keys of %s queue pair %u cannot be read (%s): copying "
 		       "through the ring",
 		       nic_gid_text(p->id.gid, peer), p->id.qpn, strerror(-rc));
 	else
@@ -187,13 +198,7 @@ void nic_path_choose_way(struct nic_path *p)
 
 void nic_path_wake(struct nic_path *p)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = nic_gid_sockaddr(p->id.gid, (uint16_t)p->id.qpn, &ss);
-	ssize_t n = sendto(p->qp->sock, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL,
-			   (struct sockaddr *)&ss, len);
-
-	p->wake = n < 0 && (errno == EAGAIN || errno == ENOBUFS ||
-			    errno == ENOMEM || errno == EINTR);
+	p->wake = !nic_bell_ring(p->qp->sock, wire_shm_link_bell(p->link));
 	if (p->wake)
 		nic_path_activate(p);
 }

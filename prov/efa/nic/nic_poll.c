@@ -100,22 +100,24 @@ static void poll_run(struct nic_qp *qp)
 }
 
 /*
- * Takes wake-ups off the socket; with an engine that is the wire's. Bounded, as
- * anybody can send to a port. A packet that is none comes again, and finds the
- * engine open.
+ * Takes wake-ups off the bell. Over UDP packets come to it too: with an engine
+ * they are the wire's, and before that one that is thrown away comes again, and
+ * finds the engine open. Bounded, as anybody can send to a port.
  */
 static void drain_socket(struct nic_qp *qp)
 {
 	char byte;
 	ssize_t n;
 
-	if (nic_far_is_open(&qp->far))
+	bool wire = qp->far.fd == qp->sock;
+
+	if (wire && nic_far_is_open(&qp->far))
 		return;
 	for (int i = 0; i < WAKES; i++) {
 		n = recv(qp->sock, &byte, 1, MSG_DONTWAIT);
 		if (n < 0)
 			break;
-		if (n)
+		if (n && wire)
 			qp->attention |= NIC_ATT_FAR;
 	}
 }

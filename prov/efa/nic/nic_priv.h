@@ -197,9 +197,11 @@ struct nic_qp {
 	struct nic_stats stats; /* packets are counted by ahs and the wire */
 	uint64_t tx_closed; /* tx_packets of handles that were closed */
 
-	struct nic *nic; /* const after open, as type, self, sock */
+	struct nic *nic; /* const after open, as all up to self */
 	enum nic_qp_type type;
-	int sock;
+	int sock; /* the bell; of any other queue pair's too, to ring by */
+	struct wire_shm_bell bell;
+	int wait; /* readable when there is work: sock, or an epoll */
 	struct wire_shm_id self;
 
 	struct nic_far far;
@@ -231,6 +233,12 @@ struct nic_qp {
 
 /* Whether a gid is an address of this host. */
 bool nic_is_own(struct nic *nic, const uint8_t gid[16]);
+
+/* Over UDP a queue pair number is a port. */
+static inline uint32_t nic_qpn_max(const struct nic *nic)
+{
+	return nic->config.shm_only ? NIC_QPN_MAX : UINT16_MAX;
+}
 
 /* True for the first caller: the flag is under nic->lock. */
 bool nic_tell_once(struct nic *nic, bool *told);

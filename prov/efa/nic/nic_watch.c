@@ -20,8 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nic_bell.h"
 #include "nic_far.h"
-#include "nic_gid.h"
 #include "nic_priv.h"
 #include "util/u_log.h"
 
@@ -71,22 +71,16 @@ void nic_watch_mode(struct nic_watch *w, struct nic_far *far,
 		return;
 	far->mode = mode;
 	far->polls_seen = far->polls - 1;
-	epoll_ctl(w->epoll, EPOLL_CTL_MOD, far->qp->sock, &ev);
+	far->more = mode == NIC_FAR_WATCHED && wire_arm(far->wire);
+	epoll_ctl(w->epoll, EPOLL_CTL_MOD, far->fd, &ev);
 	if (write(w->call, &one, sizeof(one)) < 0)
 		u_debug("the thread of %s is busy", far->qp->nic->info.name);
 }
 
-/* A sleeper on the descriptor of a queue pair is woken by an empty datagram
- * to its own port. */
+/* Whoever sleeps on the descriptor of a queue pair. */
 static void watch_wake(const struct nic_far *far)
 {
-	const struct nic_qp *qp = far->qp;
-	struct sockaddr_storage ss;
-	socklen_t len =
-		nic_gid_sockaddr(qp->self.gid, (uint16_t)qp->self.qpn, &ss);
-
-	sendto(qp->sock, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL,
-	       (struct sockaddr *)&ss, len);
+	nic_bell_ring(far->qp->sock, &far->qp->bell);
 }
 
 static void watch_call(struct nic_far *far)
@@ -130,10 +124,13 @@ static void watch_drive(struct nic_far *far, bool receive)
 {
 	uint64_t now = u_now();
 
-	if (receive && !far->lent && far->qp->type == NIC_QP_RDM)
-		nic_far_receive(far, now);
-	else if (receive && far->qp->type == NIC_QP_UD)
+	if (receive && far->qp->type == NIC_QP_UD) {
+		far->more = false; /* the user's to read */
 		atomic_store_explicit(&far->call, true, memory_order_relaxed);
+	} else if (receive && !far->lent) {
+		nic_far_receive(far, now);
+		far->more = wire_arm(far->wire);
+	}
 	nic_far_notes(far, now);
 	nic_far_flush(far, now);
 	watch_call(far);
@@ -150,6 +147,16 @@ static void watch_polled(struct nic_watch *w, struct nic_far *far)
 	watch_drive(far, true);
 }
 
+/* Packets that wait are for whoever has given back what he holds. */
+static uint64_t watch_next(const struct nic_far *far, uint64_t now)
+{
+	uint64_t due = nic_far_deadline(far);
+
+	if (u_unlikely(far->more))
+		due = u_min(due, far->lent ? now + NIC_FAR_TICK : now);
+	return due;
+}
+
 /* Returns when the thread has to look again; UINT64_MAX: when it is called. */
 static uint64_t watch_far(struct nic_watch *w, struct nic_far *far,
 			  bool readable, uint64_t now)
@@ -164,9 +171,9 @@ static uint64_t watch_far(struct nic_watch *w, struct nic_far *far,
 		return now + NIC_FAR_TICK;
 	case NIC_FAR_WATCHED:
 	case NIC_FAR_ARMED:
-		if (readable || nic_far_deadline(far) <= now)
+		if (readable || far->more || nic_far_deadline(far) <= now)
 			watch_drive(far, far->mode == NIC_FAR_WATCHED);
-		return nic_far_deadline(far);
+		return watch_next(far, now);
 	}
 	return UINT64_MAX;
 }
@@ -303,7 +310,7 @@ int nic_watch_add(struct nic_watch *w, struct nic_far *far)
 
 	u_lock(&w->lock);
 	far->id = ev.data.u32 = w->next_id;
-	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, far->qp->sock, &ev)) {
+	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, far->fd, &ev)) {
 		rc = -errno;
 	} else {
 		w->next_id = (w->next_id + 1) % NOBODY;
@@ -317,6 +324,6 @@ void nic_watch_remove(struct nic_watch *w, struct nic_far *far)
 {
 	u_lock(&w->lock);
 	TAILQ_REMOVE(&w->fars, far, watch_link);
-	epoll_ctl(w->epoll, EPOLL_CTL_DEL, far->qp->sock, NULL);
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, far->fd, NULL);
 	u_unlock(&w->lock);
 }

@@ -11,7 +11,8 @@
 /* A packet to send: hdr and then data, in one datagram. */
 struct wire_out {
 	const uint8_t *gid; /* 16 bytes: IPv6, or IPv4-mapped */
-	uint16_t port; /* of the receiving queue pair, host order */
+	uint32_t qpn; /* of the receiving queue pair: its UDP port, or 24 bits */
+	uint32_t key; /* of the same: its connid, which RDMA NICs ask for */
 	uint16_t hdr_len, data_len; /* bytes */
 	uint8_t path; /* which entropy */
 	bool fragment; /* may be cut by the network: longer than its MTU */

@@ -38,7 +38,7 @@ static int config_check(const struct wire_shm_config *c,
 			      c->lane_bytes > WIRE_SHM_LANE_BYTES_MAX ||
 			      (c->lane_bytes & (c->lane_bytes - 1))))
 		return -EINVAL;
-	return self->qpn > UINT16_MAX ? -EINVAL : 0;
+	return self->qpn > WIRE_SHM_QPN_MAX ? -EINVAL : 0;
 }
 
 static void config_take(struct wire_shm *w, const struct wire_shm_config *c)
@@ -84,7 +84,7 @@ static void private_free(struct wire_shm *w)
 	free(w);
 }
 
-static void about_fill(struct wire_shm *w, uint64_t tag)
+static void about_fill(struct wire_shm *w, const struct wire_shm_config *c)
 {
 	struct wire_shm_about *about = &w->seg->about;
 
@@ -94,13 +94,14 @@ static void about_fill(struct wire_shm *w, uint64_t tag)
 	about->lanes = w->lanes;
 	about->lane_bytes = w->lane_bytes;
 	about->id = w->id;
-	about->tag = tag;
+	about->tag = c->tag;
+	about->bell = c->bell;
 	wire_shm_copy_publish(about);
 	if (!w->no_cma)
 		wire_shm_copy_permit();
 }
 
-static int segment_make(struct wire_shm *w, uint64_t tag)
+static int segment_make(struct wire_shm *w, const struct wire_shm_config *c)
 {
 	char name[WIRE_SHM_NAME_MAX + 1];
 	int rc;
@@ -114,7 +115,7 @@ static int segment_make(struct wire_shm *w, uint64_t tag)
 	rc = wire_shm_file_reserve(&w->file, 0, WIRE_SHM_LANES);
 	if (!rc) {
 		w->seg = w->file.base;
-		about_fill(w, tag);
+		about_fill(w, c);
 		rc = wire_shm_file_publish(&w->file, w->dir, name);
 	}
 	if (rc)
@@ -141,7 +142,7 @@ int wire_shm_open(const struct wire_shm_config *config,
 		goto free_private;
 	w->stats.stale_removed = (uint64_t)wire_shm_clean(w->dir);
 	w->expedited = wire_shm_barrier_join();
-	rc = segment_make(w, config->tag);
+	rc = segment_make(w, config);
 	if (rc)
 		goto free_private;
 	u_debug("shm: %s open, %u lanes of %u KiB%s", w->file.path, w->lanes,

@@ -38,8 +38,14 @@
 /* Who an end is: what an EFA address holds. */
 struct wire_shm_id {
 	uint8_t gid[16];
-	uint32_t qpn; /* 16 bits on this wire */
+	uint32_t qpn; /* 24 bits */
 	uint32_t connid; /* of this incarnation */
+};
+
+/* Where an empty UDP datagram ends the owner's sleep. */
+struct wire_shm_bell {
+	uint8_t gid[16]; /* IPv6, or IPv4-mapped */
+	uint16_t port; /* 0: there is none */
 };
 
 struct wire_shm_config {
@@ -49,6 +55,7 @@ struct wire_shm_config {
 				0 is 128 KiB */
 	bool no_cma; /* do not use cross-memory attach */
 	uint64_t tag; /* the owner's word, which peers read: link_tag() */
+	struct wire_shm_bell bell; /* which peers read: link_bell() */
 };
 
 /* A record on loan; valid until wire_shm_give_back(). */
@@ -74,6 +81,8 @@ struct wire_shm_stats {
 #define WIRE_SHM_LINE_PAYLOAD 56
 /* Bytes of a record at most. */
 #define WIRE_SHM_MAX 9216
+
+#define WIRE_SHM_QPN_MAX 0xffffffu
 
 struct wire_shm;
 struct wire_shm_link;
@@ -169,6 +178,9 @@ int wire_shm_link_check(struct wire_shm_link *l);
 
 /* config.tag of the peer. */
 uint64_t wire_shm_link_tag(const struct wire_shm_link *l);
+
+/* config.bell of the peer: where it is woken. */
+const struct wire_shm_bell *wire_shm_link_bell(const struct wire_shm_link *l);
 
 /* How the peer's memory is reached; found out at the first call. */
 enum wire_shm_copy {

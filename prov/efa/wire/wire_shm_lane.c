@@ -166,7 +166,7 @@ static void first_sight(struct wire_shm *w, struct wire_shm_lane *lane,
 	lane->next = lane->ring + lane->pos * U_LINE;
 	lane->lap = wire_shm_lap(lane->pos, w->shift);
 	lane->state = WIRE_SHM_LANE_READ;
-	if (who->qpn > UINT16_MAX) {
+	if (who->qpn > WIRE_SHM_QPN_MAX) {
 		cut(w, lane, "an address that cannot be");
 		return;
 	}

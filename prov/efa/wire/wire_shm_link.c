@@ -277,3 +277,8 @@ uint64_t wire_shm_link_tag(const struct wire_shm_link *l)
 {
 	return l->about.tag;
 }
+
+const struct wire_shm_bell *wire_shm_link_bell(const struct wire_shm_link *l)
+{
+	return &l->about.bell;
+}

@@ -71,7 +71,7 @@
 #include "wire/wire_shm.h"
 
 #define WIRE_SHM_MAGIC UINT64_C(0x31746c7573616665) /* "efasult1" */
-#define WIRE_SHM_VERSION 1
+#define WIRE_SHM_VERSION 2
 
 #define WIRE_SHM_LANES_MAX 1024
 #define WIRE_SHM_LANE_BYTES_MIN (32u << 10)
@@ -96,6 +96,7 @@ struct wire_shm_about {
 	uint32_t lane_bytes;
 	struct wire_shm_id id; /* of the owner */
 	uint64_t tag;
+	struct wire_shm_bell bell;
 	uint64_t nonce; /* of the owner's process */
 	uint64_t token_addr; /* where its process keeps the token */
 	uint64_t token[2];

@@ -20,17 +20,17 @@
 #define RCVBUF_DEFAULT (4u << 20)
 #define SNDBUF_DEFAULT (1u << 20)
 
-static int config_check(const struct wire_udp_config *c, int fd)
+static int config_check(const struct wire_udp_config *c, int fd, uint16_t *port)
 {
 	union wire_udp_addr self;
 	socklen_t len = sizeof(self);
 	uint8_t gid[16];
 
-	if (c->paths < 1 || c->paths > WIRE_UDP_PATHS_MAX)
+	if (c->paths < 1 || c->paths > WIRE_PATHS_MAX)
 		return -EINVAL;
 	if (getsockname(fd, &self.sa, &len))
 		return -errno;
-	if (!wire_udp_addr_gid(&self, gid, NULL) ||
+	if (!wire_udp_addr_gid(&self, gid, port) ||
 	    wire_udp_gid_is_v4(gid) != wire_udp_gid_is_v4(c->gid))
 		return -EINVAL;
 	return 0;
@@ -41,7 +41,7 @@ static void config_take(struct wire_udp *w, const struct wire_udp_config *c)
 	memcpy(w->gid, c->gid, sizeof(w->gid));
 	w->v4 = wire_udp_gid_is_v4(c->gid);
 	w->gso = !c->no_offload;
-	w->paths = c->paths;
+	w->wire.paths = c->paths;
 	w->link_mtu = c->link_mtu ? c->link_mtu : LINK_MTU_DEFAULT;
 	w->sndbuf = c->sndbuf ? c->sndbuf : SNDBUF_DEFAULT;
 	if (!c->ifname)
@@ -50,20 +50,70 @@ static void config_take(struct wire_udp *w, const struct wire_udp_config *c)
 	w->scope = if_nametoindex(w->ifname);
 }
 
+static void udp_close(struct wire *wire)
+{
+	struct wire_udp *w = wire_udp_of(wire);
+
+	wire_udp_rx_fini(w);
+	for (int i = 0; i < w->nowned; i++)
+		close(w->owned[i]);
+	free(w);
+}
+
+/* A socket is readable while it holds packets. */
+static int udp_arm(struct wire *wire)
+{
+	(void)wire;
+	return 0;
+}
+
+static uint32_t udp_mtu(const struct wire *wire, const uint8_t gid[16])
+{
+	const struct wire_udp *w = wire_udp_of(wire);
+	uint32_t mtu = w->link_mtu, route = 0;
+
+	if (wire_udp_gid_is_v4(gid) == w->v4)
+		route = wire_udp_sock_route_mtu(w, gid);
+	if (route && route < mtu)
+		mtu = route;
+	return wire_udp_note_payload(w->v4, mtu);
+}
+
+static const struct wire_stats *udp_stats(struct wire *wire)
+{
+	return &wire_udp_of(wire)->stats;
+}
+
+static const struct wire_ops udp_ops = {
+	.close = udp_close,
+	.send = wire_udp_send,
+	.poll = wire_udp_poll,
+	.give_back = wire_udp_give_back,
+	.arm = udp_arm,
+	.notes = wire_udp_notes,
+	.troubled = wire_udp_troubled,
+	.mtu = udp_mtu,
+	.stats = udp_stats,
+};
+
 int wire_udp_open(const struct wire_udp_config *config, int fd,
-		  struct wire_udp **out)
+		  struct wire **out)
 {
 	struct wire_udp *w;
+	uint16_t port;
 	int rc;
 
-	rc = config_check(config, fd);
+	rc = config_check(config, fd, &port);
 	if (rc)
 		return rc;
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	config_take(w, config);
-	w->fd = fd;
+	w->wire.fd = fd;
+	w->wire.ops = &udp_ops;
+	w->wire.qpn = port;
+	w->wire.syscalls = true;
 	w->cutter = -1;
 	memset(w->path, -1, sizeof(w->path));
 	rc = wire_udp_sock_receiver(w, config->rcvbuf ? config->rcvbuf :
@@ -75,8 +125,8 @@ int wire_udp_open(const struct wire_udp_config *config, int fd,
 		goto free_wire;
 	wire_udp_tx_init(w);
 	u_debug("udp: wire open on %s, %u paths, receive buffer %u KiB",
-		w->ifname, w->paths, w->rcvbuf >> 10);
-	*out = w;
+		w->ifname, w->wire.paths, w->wire.rx_bytes >> 10);
+	*out = &w->wire;
 	return 0;
 
 free_wire:
@@ -84,37 +134,9 @@ free_wire:
 	return rc;
 }
 
-void wire_udp_close(struct wire_udp *w)
+int wire_udp_fds(const struct wire *wire, int *fd, int max)
 {
-	wire_udp_rx_fini(w);
-	for (int i = 0; i < w->nowned; i++)
-		close(w->owned[i]);
-	free(w);
-}
-
-uint32_t wire_udp_mtu(const struct wire_udp *w, const uint8_t gid[16])
-{
-	uint32_t mtu = w->link_mtu, route = 0;
-
-	if (wire_udp_gid_is_v4(gid) == w->v4)
-		route = wire_udp_sock_route_mtu(w, gid);
-	if (route && route < mtu)
-		mtu = route;
-	return wire_udp_note_payload(w->v4, mtu);
-}
-
-uint32_t wire_udp_rcvbuf(const struct wire_udp *w)
-{
-	return w->rcvbuf;
-}
-
-const struct wire_udp_stats *wire_udp_stats(struct wire_udp *w)
-{
-	return &w->stats;
-}
-
-int wire_udp_fds(const struct wire_udp *w, int *fd, int max)
-{
+	const struct wire_udp *w = wire_udp_of(wire);
 	int n = (int)u_min((size_t)w->nowned, (size_t)max);
 
 	memcpy(fd, w->owned, (size_t)n * sizeof(*fd));

@@ -39,7 +39,7 @@ static void note_add(struct wire_udp *w, const struct wire_note *note)
 	w->troubled = true;
 	for (uint32_t i = 0; i < w->nnotes; i++) {
 		old = &w->note[i];
-		if (old->kind != note->kind || old->port != note->port ||
+		if (old->kind != note->kind || old->qpn != note->qpn ||
 		    memcmp(old->gid, note->gid, sizeof(note->gid)))
 			continue;
 		*old = *note;
@@ -58,7 +58,7 @@ static void note_make(struct wire_udp *w, enum wire_note_kind kind,
 
 	memcpy(note.gid, gid, sizeof(note.gid));
 	if (kind == WIRE_NOTE_REFUSED)
-		note.port = port;
+		note.qpn = port;
 	/* Nobody far away can know of a wider link than ours. */
 	if (kind == WIRE_NOTE_MTU)
 		note.mtu =
@@ -182,7 +182,7 @@ void wire_udp_note_drain(struct wire_udp *w, int fd)
 
 static void drain_all(struct wire_udp *w)
 {
-	struct pollfd p[WIRE_UDP_PATHS_MAX + 1];
+	struct pollfd p[WIRE_PATHS_MAX + 1];
 	int i;
 
 	for (i = 0; i < w->nowned; i++)
@@ -194,8 +194,9 @@ static void drain_all(struct wire_udp *w)
 			wire_udp_note_drain(w, p[i].fd);
 }
 
-int wire_udp_notes(struct wire_udp *w, struct wire_note *note, int max)
+int wire_udp_notes(struct wire *wire, struct wire_note *note, int max)
 {
+	struct wire_udp *w = wire_udp_of(wire);
 	uint32_t n;
 
 	assert(max > 0);
@@ -208,7 +209,7 @@ int wire_udp_notes(struct wire_udp *w, struct wire_note *note, int max)
 	return (int)n;
 }
 
-bool wire_udp_troubled(const struct wire_udp *w)
+bool wire_udp_troubled(const struct wire *wire)
 {
-	return w->troubled;
+	return wire_udp_of(wire)->troubled;
 }

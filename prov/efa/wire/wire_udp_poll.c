@@ -98,7 +98,7 @@ static void buffer_take(struct wire_udp *w, uint32_t i)
 	if (u_unlikely(!buf->len))
 		rx->wakes++;
 	if (u_unlikely(h->msg_flags & MSG_TRUNC)) {
-		w->stats.rx_truncated++;
+		w->stats.rx_bad++;
 		buf->len = 0;
 	}
 	if (u_unlikely(!wire_udp_addr_gid(&rx->from[i], buf->gid, NULL)))
@@ -114,7 +114,7 @@ static ssize_t receive_plain(struct wire_udp *w)
 
 	h->msg_controllen = 0;
 	h->msg_flags = 0;
-	return recvfrom(w->fd, h->msg_iov->iov_base, h->msg_iov->iov_len,
+	return recvfrom(w->wire.fd, h->msg_iov->iov_base, h->msg_iov->iov_len,
 			MSG_DONTWAIT, h->msg_name, &h->msg_namelen);
 }
 
@@ -127,11 +127,11 @@ static int kernel_give(struct wire_udp *w, uint32_t ask)
 
 	w->stats.rx_calls++;
 	if (ask > 1) {
-		n = recvmmsg(w->fd, msg, ask, MSG_DONTWAIT, NULL);
+		n = recvmmsg(w->wire.fd, msg, ask, MSG_DONTWAIT, NULL);
 		return n < 0 ? 0 : n;
 	}
 	if (w->rx.gro)
-		len = recvmsg(w->fd, &msg->msg_hdr, MSG_DONTWAIT);
+		len = recvmsg(w->wire.fd, &msg->msg_hdr, MSG_DONTWAIT);
 	else
 		len = receive_plain(w);
 	if (len < 0)
@@ -144,7 +144,7 @@ static U_COLD void gro_start(struct wire_udp *w)
 {
 	int on = 1;
 
-	w->rx.gro = !setsockopt(w->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+	w->rx.gro = !setsockopt(w->wire.fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
 	/* Old kernels know no GRO; they hand up packets one by one. */
 	w->rx.gro_wanted = false;
 }
@@ -196,13 +196,14 @@ static int buffer_lend(struct wire_udp *w, struct wire_in *in, int max)
 	return n;
 }
 
-int wire_udp_poll(struct wire_udp *w, struct wire_in *in, int max)
+int wire_udp_poll(struct wire *wire, struct wire_in *in, int max)
 {
+	struct wire_udp *w = wire_udp_of(wire);
 	struct wire_udp_rx *rx = &w->rx;
 	int n = 0;
 
 	assert(!rx->lent);
-	assert(max > 0 && max <= WIRE_UDP_BURST);
+	assert(max > 0 && max <= WIRE_BURST);
 	if (rx->at == rx->got)
 		fetch(w);
 	while (n < max && rx->at < rx->got)
@@ -212,12 +213,12 @@ int wire_udp_poll(struct wire_udp *w, struct wire_in *in, int max)
 	return n;
 }
 
-void wire_udp_give_back(struct wire_udp *w)
+void wire_udp_give_back(struct wire *wire)
 {
-	w->rx.lent = false;
+	wire_udp_of(wire)->rx.lent = false;
 }
 
-uint64_t wire_udp_wakes(const struct wire_udp *w)
+uint64_t wire_udp_wakes(const struct wire *wire)
 {
-	return w->rx.wakes;
+	return wire_udp_of(wire)->rx.wakes;
 }

@@ -101,29 +101,27 @@ struct wire_udp_rx {
 };
 
 struct wire_udp {
+	struct wire wire; /* first: what users of the wire hold */
 	/* const after open, but for gso */
-	int fd; /* the caller's: the receiving socket */
 	bool v4; /* our gid is an IPv4 address */
 	bool gso; /* off for good when the kernel turns out not to do it */
-	uint32_t paths;
 	uint32_t link_mtu;
 	uint32_t sndbuf; /* wanted */
-	uint32_t rcvbuf; /* given */
 	uint32_t scope; /* of link-local IPv6 addresses: interface index */
 	uint8_t gid[16];
 	char ifname[IF_NAMESIZE]; /* "" when not told */
 
 	/* sending sockets, each opened with its first packet; -1: not yet */
-	int path[WIRE_UDP_PATHS_MAX];
+	int path[WIRE_PATHS_MAX];
 	int cutter; /* for packets that the network may cut */
 	int nowned;
-	int owned[WIRE_UDP_PATHS_MAX + 1]; /* all that we opened */
+	int owned[WIRE_PATHS_MAX + 1]; /* all that we opened */
 
 	bool troubled; /* notes wait, here or in an error queue */
 	uint32_t nnotes;
 	struct wire_note note[WIRE_UDP_NOTES]; /* oldest first */
 
-	struct wire_udp_stats stats;
+	struct wire_stats stats;
 	struct wire_udp_tx tx;
 	struct wire_udp_rx rx;
 };
@@ -156,14 +154,22 @@ int wire_udp_sock_cutter(struct wire_udp *w);
 uint32_t wire_udp_sock_route_mtu(const struct wire_udp *w,
 				 const uint8_t gid[16]);
 
+static inline struct wire_udp *wire_udp_of(const struct wire *wire)
+{
+	return (struct wire_udp *)(uintptr_t)wire;
+}
+
 /* wire_udp_poll.c */
 
 int wire_udp_rx_init(struct wire_udp *w, bool gro);
 void wire_udp_rx_fini(struct wire_udp *w);
+int wire_udp_poll(struct wire *wire, struct wire_in *in, int max);
+void wire_udp_give_back(struct wire *wire);
 
 /* wire_udp_send.c */
 
 void wire_udp_tx_init(struct wire_udp *w);
+int wire_udp_send(struct wire *wire, const struct wire_out *out, int n);
 
 /* wire_udp_note.c: what went wrong, and with whom */
 
@@ -175,6 +181,9 @@ void wire_udp_note_drain(struct wire_udp *w, int fd);
 /* A send to gid, port was refused with `error` (of errno.h, positive). */
 void wire_udp_note_refused(struct wire_udp *w, const uint8_t gid[16],
 			   uint16_t port, int error);
+int wire_udp_notes(struct wire *wire, struct wire_note *note, int max);
+bool wire_udp_troubled(const struct wire *wire);
+
 /* Bytes of UDP payload in an IP packet of mtu bytes. */
 uint32_t wire_udp_note_payload(bool v4, uint32_t mtu);
 

@@ -61,7 +61,7 @@ static bool same_socket(const struct wire_out *a, const struct wire_out *b)
 
 static bool same_place(const struct wire_out *a, const struct wire_out *b)
 {
-	return a->port == b->port &&
+	return a->qpn == b->qpn &&
 	       (a->gid == b->gid || !memcmp(a->gid, b->gid, 16));
 }
 
@@ -97,7 +97,7 @@ static int message_fill(struct wire_udp *w, const struct wire_out *out, int n)
 	struct msghdr *h = &tx->msg[m].msg_hdr;
 	uint16_t seg = (uint16_t)out_len(out);
 
-	wire_udp_addr_set(w, &tx->to[m], out->gid, out->port);
+	wire_udp_addr_set(w, &tx->to[m], out->gid, (uint16_t)out->qpn);
 	h->msg_iov = &tx->iov[first];
 	tx->bytes[m] = 0;
 	for (i = 0; i <= more; i++) {
@@ -158,7 +158,7 @@ static bool small_send(struct wire_udp *w, int fd, const struct wire_out *out)
 	union wire_udp_addr *to = &tx->to[0];
 	size_t len = out_len(out);
 
-	wire_udp_addr_set(w, to, out->gid, out->port);
+	wire_udp_addr_set(w, to, out->gid, (uint16_t)out->qpn);
 	if (out->hdr_len)
 		memcpy(tx->small, out->hdr, out->hdr_len);
 	if (out->data_len)
@@ -181,7 +181,7 @@ static bool is_full(int rc)
 static void refuse(struct wire_udp *w, const struct wire_out *out, int error)
 {
 	w->stats.tx_failed++;
-	wire_udp_note_refused(w, out->gid, out->port, error);
+	wire_udp_note_refused(w, out->gid, (uint16_t)out->qpn, error);
 }
 
 /* A packet by itself. 0: taken, maybe refused; -EAGAIN. */
@@ -198,7 +198,7 @@ static U_COLD int single_send(struct wire_udp *w, int fd,
 	int i, rc = -EINTR;
 
 	wire_udp_addr_init(w, &to);
-	wire_udp_addr_set(w, &to, out->gid, out->port);
+	wire_udp_addr_set(w, &to, out->gid, (uint16_t)out->qpn);
 	msg.msg_hdr.msg_iovlen = (size_t)put_iov(iov, out);
 	for (i = 0; i < TRIES && rc < 0; i++) {
 		rc = kernel_take(w, fd, &msg, 1);
@@ -281,7 +281,7 @@ static inline int socket_of(struct wire_udp *w, const struct wire_out *out)
 {
 	int fd;
 
-	assert(out->path < w->paths);
+	assert(out->path < w->wire.paths);
 	fd = out->fragment ? w->cutter : w->path[out->path];
 	if (u_likely(fd >= 0))
 		return fd;
@@ -289,8 +289,9 @@ static inline int socket_of(struct wire_udp *w, const struct wire_out *out)
 			       wire_udp_sock_path(w, out->path);
 }
 
-int wire_udp_send(struct wire_udp *w, const struct wire_out *out, int n)
+int wire_udp_send(struct wire *wire, const struct wire_out *out, int n)
 {
+	struct wire_udp *w = wire_udp_of(wire);
 	bool full = false;
 	int done = 0;
 

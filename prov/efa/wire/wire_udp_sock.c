@@ -94,9 +94,10 @@ static int buffer_set(int fd, struct buffer_kind *kind, uint32_t wanted,
 
 int wire_udp_sock_receiver(struct wire_udp *w, uint32_t rcvbuf)
 {
-	set_int(w->fd, SOL_UDP, UDP_GRO, 0);
-	set_int(w->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-	return buffer_set(w->fd, &buffer_receive, rcvbuf, &w->rcvbuf);
+	set_int(w->wire.fd, SOL_UDP, UDP_GRO, 0);
+	set_int(w->wire.fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+	return buffer_set(w->wire.fd, &buffer_receive, rcvbuf,
+			  &w->wire.rx_bytes);
 }
 
 /* --- sending --- */
@@ -188,8 +189,8 @@ int wire_udp_sock_path(struct wire_udp *w, uint8_t path)
 	if (fd < 0) {
 		sender_warn(fd);
 		/* The receiving socket can send too, if need be. */
-		fd = w->fd;
-		for (uint32_t i = 0; i < w->paths && fd == w->fd; i++)
+		fd = w->wire.fd;
+		for (uint32_t i = 0; i < w->wire.paths && fd == w->wire.fd; i++)
 			if (w->path[i] >= 0)
 				fd = w->path[i];
 	}
@@ -205,7 +206,7 @@ int wire_udp_sock_cutter(struct wire_udp *w)
 	fd = sender_open(w, true);
 	if (fd < 0) {
 		sender_warn(fd);
-		fd = w->fd;
+		fd = w->wire.fd;
 	}
 	w->cutter = fd;
 	return fd;

@@ -63,7 +63,7 @@ void packets_fill(struct fixture *f, int n)
 		packet_fill(&f->packet[i], f->next++);
 		f->in[i] = (struct wire_out){
 			.gid = their_gid,
-			.port = (uint16_t)(1000 + i),
+			.qpn = (uint16_t)(1000 + i),
 			.path = f->path,
 			.fragment = i & 1,
 			.hdr = f->packet[i].hdr,

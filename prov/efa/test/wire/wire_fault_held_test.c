@@ -224,7 +224,7 @@ static void wire_fault_filter__copies_outlive_the_callers_bytes(void **state)
 	struct wire_out out[2];
 	struct packet p;
 	struct wire_out in = { .gid = theirs,
-			       .port = 77,
+			       .qpn = 77,
 			       .path = 9,
 			       .fragment = true,
 			       .hdr = p.hdr,
@@ -243,7 +243,7 @@ static void wire_fault_filter__copies_outlive_the_callers_bytes(void **state)
 	packet_fill(&p, 3);
 	assert_memory_equal(out[0].gid, their_gid, sizeof(their_gid));
 	assert_memory_equal(out[0].hdr, p.hdr, HDR);
-	assert_int_equal(out[0].port, 77);
+	assert_int_equal(out[0].qpn, 77);
 	assert_int_equal(out[0].path, 9);
 	assert_true(out[0].fragment);
 	assert_null(out[0].data);

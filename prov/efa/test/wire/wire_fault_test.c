@@ -26,7 +26,7 @@ static void wire_fault_filter__passes_all_without_a_fault(void **state)
 	for (i = 0; i < BURST; i++) {
 		assert_ptr_equal(f->out[i].hdr, f->in[i].hdr);
 		assert_ptr_equal(f->out[i].data, f->in[i].data);
-		assert_int_equal(f->out[i].port, 1000 + i);
+		assert_int_equal(f->out[i].qpn, 1000 + i);
 	}
 	assert_true(wire_fault_due(f->f) == UINT64_MAX);
 }

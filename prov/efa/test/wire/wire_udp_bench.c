@@ -65,7 +65,7 @@ struct side {
 	socklen_t addr_len;
 	uint8_t gid[2][16];
 	int fd[3];
-	struct wire_udp *wire[3]; /* [0] is NULL */
+	struct wire *wire[3]; /* [0] is NULL */
 	uint64_t sum; /* of what was read, so that it is read */
 };
 
@@ -120,27 +120,27 @@ static void wire_put(struct side *s, size_t len)
 	size_t hdr = u_min(HDR, len);
 	struct wire_out out = {
 		.gid = s->gid[!s->me],
-		.port = s->c->port[!s->me][1],
+		.qpn = s->c->port[!s->me][1],
 		.hdr = bytes,
 		.hdr_len = (uint16_t)hdr,
 		.data = bytes + HDR,
 		.data_len = (uint16_t)(len - hdr),
 	};
 
-	while (!wire_udp_send(s->wire[1], &out, 1))
+	while (!wire_send(s->wire[1], &out, 1))
 		u_relax();
 }
 
 static int wire_get(struct side *s, int which)
 {
-	struct wire_in in[WIRE_UDP_BURST];
+	struct wire_in in[WIRE_BURST];
 	int i, n;
 
-	while (!(n = wire_udp_poll(s->wire[which], in, WIRE_UDP_BURST)))
+	while (!(n = wire_poll(s->wire[which], in, WIRE_BURST)))
 		u_relax();
 	for (i = 0; i < n; i++)
 		s->sum += in[i].data[0] + in[i].data[in[i].len - 1];
-	wire_udp_give_back(s->wire[which]);
+	wire_give_back(s->wire[which]);
 	return n;
 }
 
@@ -169,13 +169,13 @@ static void stream_send(struct side *s, uint64_t n, size_t len, int which)
 {
 	uint64_t window = u_min(WINDOW_PKTS, WINDOW_BYTES / len), sent = 0;
 	uint64_t row = u_max(1, PATH_BYTES / len);
-	struct wire_out out[WIRE_UDP_BURST];
+	struct wire_out out[WIRE_BURST];
 	int i, want;
 
-	for (i = 0; i < WIRE_UDP_BURST; i++)
+	for (i = 0; i < WIRE_BURST; i++)
 		out[i] = (struct wire_out){
 			.gid = s->gid[!s->me],
-			.port = s->c->port[!s->me][which],
+			.qpn = s->c->port[!s->me][which],
 			.hdr = bytes,
 			.hdr_len = HDR,
 			.data = bytes + HDR,
@@ -191,14 +191,14 @@ static void stream_send(struct side *s, uint64_t n, size_t len, int which)
 		for (i = 0; i < want; i++)
 			out[i].path =
 				(uint8_t)((sent + (uint64_t)i) / row % PATHS);
-		sent += (uint64_t)wire_udp_send(s->wire[which], out, want);
+		sent += (uint64_t)wire_send(s->wire[which], out, want);
 	}
 }
 
 static double stream(struct side *s, size_t len, int which)
 {
 	uint64_t n = u_min(STREAM_PKTS, STREAM_BYTES / len), got = 0, base, t;
-	const struct wire_udp_stats *stats = wire_udp_stats(s->wire[which]);
+	const struct wire_stats *stats = wire_stats(s->wire[which]);
 
 	atomic_store(&s->c->got.v, 0);
 	base = stats->rx_dropped;
@@ -277,7 +277,7 @@ static void print_stats(struct side *s)
 	const char *const name[] = { "", "offload", "plain" };
 
 	for (int i = 1; i < 3; i++) {
-		const struct wire_udp_stats *st = wire_udp_stats(s->wire[i]);
+		const struct wire_stats *st = wire_stats(s->wire[i]);
 
 		printf("%s, %s: tx %lu in %lu calls, rx %lu in %lu, full %lu, "
 		       "failed %lu, dropped %lu\n",
@@ -389,7 +389,7 @@ static void side_close(struct side *s)
 	meet(s);
 	for (int i = 0; i < 3; i++) {
 		if (i)
-			wire_udp_close(s->wire[i]);
+			wire_close(s->wire[i]);
 		close(s->fd[i]);
 	}
 }
@@ -432,7 +432,7 @@ static void options(int argc, char **argv)
 	if (optind < argc)
 		opt.rows = argv[optind];
 	must(opt.rounds > 0 && opt.rounds <= ROUNDS_MAX, "ROUNDS");
-	must(opt.burst > 0 && opt.burst <= WIRE_UDP_BURST, "BURST");
+	must(opt.burst > 0 && opt.burst <= WIRE_BURST, "BURST");
 }
 
 int main(int argc, char **argv)

@@ -102,7 +102,7 @@ void end_close(struct end *e)
 {
 	if (!e->w)
 		return;
-	wire_udp_close(e->w);
+	wire_close(e->w);
 	close(e->fd);
 	e->w = NULL;
 }
@@ -204,7 +204,7 @@ struct wire_out out_of(const struct end *e, uint8_t path, size_t len,
 		hdr = 1000;
 	return (struct wire_out){
 		.gid = e->gid,
-		.port = e->port,
+		.qpn = e->port,
 		.path = path,
 		.hdr = hdr ? p : NULL,
 		.hdr_len = (uint16_t)hdr,
@@ -213,12 +213,12 @@ struct wire_out out_of(const struct end *e, uint8_t path, size_t len,
 	};
 }
 
-void send_all(struct wire_udp *w, const struct wire_out *out, int n)
+void send_all(struct wire *w, const struct wire_out *out, int n)
 {
 	int done = 0;
 
 	while (done < n) {
-		int took = wire_udp_send(w, out + done, n - done);
+		int took = wire_send(w, out + done, n - done);
 
 		assert_in_range(took, 0, n - done);
 		done += took;
@@ -236,8 +236,8 @@ int poll_some(struct end *e, struct wire_in *in, int max)
 {
 	int n;
 
-	while (!(n = wire_udp_poll(e->w, in, max))) {
-		wire_udp_give_back(e->w);
+	while (!(n = wire_poll(e->w, in, max))) {
+		wire_give_back(e->w);
 		wait_readable(e->fd);
 	}
 	assert_in_range(n, 1, max);
@@ -253,7 +253,7 @@ void expect_packet(struct end *e, const uint8_t from[16], size_t len,
 	assert_int_equal(in.len, len);
 	assert_true(is_filled(in.data, len, seed));
 	assert_memory_equal(in.gid, from, 16);
-	wire_udp_give_back(e->w);
+	wire_give_back(e->w);
 }
 
 void send_row(struct fixture *f, int n)
@@ -272,14 +272,14 @@ void expect_row(struct fixture *f, int n)
 			      (uint64_t)i);
 }
 
-int notes_wait(struct wire_udp *w, struct wire_note *note, int max)
+int notes_wait(struct wire *w, struct wire_note *note, int max)
 {
-	struct pollfd p[WIRE_UDP_PATHS_MAX + 1];
-	int fd[WIRE_UDP_PATHS_MAX + 1];
+	struct pollfd p[WIRE_PATHS_MAX + 1];
+	int fd[WIRE_PATHS_MAX + 1];
 	int n, i, nfds;
 
-	while (!(n = wire_udp_notes(w, note, max))) {
-		nfds = wire_udp_fds(w, fd, WIRE_UDP_PATHS_MAX + 1);
+	while (!(n = wire_notes(w, note, max))) {
+		nfds = wire_udp_fds(w, fd, WIRE_PATHS_MAX + 1);
 		for (i = 0; i < nfds; i++)
 			p[i] = (struct pollfd){ .fd = fd[i] };
 		assert_true(poll(p, (nfds_t)nfds, WAIT_MS) > 0);

@@ -27,7 +27,7 @@ struct end {
 	uint8_t gid[16];
 	uint16_t port;
 	int fd;
-	struct wire_udp *w;
+	struct wire *w;
 };
 
 struct fixture {
@@ -73,7 +73,7 @@ struct wire_out out_of(const struct end *e, uint8_t path, size_t len,
 bool is_filled(const void *p, size_t len, uint64_t seed);
 
 /* Sends all, however often it takes. */
-void send_all(struct wire_udp *w, const struct wire_out *out, int n);
+void send_all(struct wire *w, const struct wire_out *out, int n);
 /* Waits until fd is readable; fails the test after 10 s. */
 void wait_readable(int fd);
 /* At least one packet, up to max; to be given back. */
@@ -85,7 +85,7 @@ void expect_packet(struct end *e, const uint8_t from[16], size_t len,
 void send_row(struct fixture *f, int n);
 void expect_row(struct fixture *f, int n);
 /* Notes, once there are any; fails the test after 10 s. */
-int notes_wait(struct wire_udp *w, struct wire_note *note, int max);
+int notes_wait(struct wire *w, struct wire_note *note, int max);
 
 /* xorshift: *s nonzero. */
 uint64_t next_random(uint64_t *s);

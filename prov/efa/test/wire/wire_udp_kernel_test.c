@@ -80,8 +80,8 @@ ssize_t recvmsg(int fd, struct msghdr *h, int flags)
 
 	if (!(flags & MSG_ERRQUEUE) || !kernel.about)
 		return syscall(SYS_recvmsg, fd, h, flags);
-	wire_udp_addr_set(kernel.about->w, h->msg_name, kernel.about->gid,
-			  kernel.about->port);
+	wire_udp_addr_set(wire_udp_of(kernel.about->w), h->msg_name,
+			  kernel.about->gid, kernel.about->port);
 	((struct sockaddr *)h->msg_name)->sa_family = AF_INET;
 	c->cmsg_level = IPPROTO_IP;
 	c->cmsg_type = IP_RECVERR;
@@ -162,7 +162,7 @@ static void wire_udp_open__warns_of_a_small_buffer_once(void **state)
 	kernel.no_force = true;
 	kernel.most = 65536;
 	assert_int_equal(end_open(&e[0], "127.0.0.1", &c), 0);
-	assert_int_equal(wire_udp_rcvbuf(e[0].w), 65536);
+	assert_int_equal(e[0].w->rx_bytes, 65536);
 	assert_int_equal(logged_warnings(), 1);
 	assert_true(logged("sysctl -w net.core.rmem_max=4194304"));
 	assert_int_equal(end_open(&e[1], "127.0.0.1", &c), 0);
@@ -197,13 +197,14 @@ static void wire_udp_send__shares_when_sockets_are_used_up(void **state)
 	kernel.no_sockets = true;
 	send_all(f->a.w, out, 1);
 	expect_some(f, 0, 1, 10);
-	assert_int_equal(f->a.w->path[0], f->a.fd);
+	assert_int_equal(wire_udp_of(f->a.w)->path[0], f->a.fd);
 	kernel.no_sockets = false;
 	send_all(f->a.w, out + 1, 1);
 	kernel.no_sockets = true;
 	send_all(f->a.w, out + 2, 2);
 	expect_some(f, 1, 4, 10);
-	assert_int_equal(f->a.w->path[2], f->a.w->path[1]);
+	assert_int_equal(wire_udp_of(f->a.w)->path[2],
+			 wire_udp_of(f->a.w)->path[1]);
 	assert_int_equal(wire_udp_fds(f->a.w, fd, 4), 1);
 	assert_int_equal(logged_warnings(), 1);
 	assert_true(logged("ulimit -n"));
@@ -238,23 +239,23 @@ static void wire_udp_send__closes_what_it_cannot_set_up(void **state)
 static void full_of(void **state, int error)
 {
 	struct fixture *f = fixture_of(state);
-	const struct wire_udp_stats *stats = wire_udp_stats(f->a.w);
+	const struct wire_stats *stats = wire_stats(f->a.w);
 	struct wire_out out[20];
 
 	rising(f, out, 20);
 	kernel.error = error;
 	kernel.after = 7;
 	kernel.times = 2;
-	assert_int_equal(wire_udp_send(f->a.w, out, 20), 7);
+	assert_int_equal(wire_send(f->a.w, out, 20), 7);
 	assert_int_equal(stats->tx_full, 13);
 	/* One call told of the 7, the next of the error. */
 	assert_int_equal(kernel.times, 0);
-	assert_int_equal(wire_udp_send(f->a.w, out + 7, 13), 13);
+	assert_int_equal(wire_send(f->a.w, out + 7, 13), 13);
 	kernel.times = 2; /* sendto, then sendmsg */
-	assert_int_equal(wire_udp_send(f->a.w, out, 1), 0);
+	assert_int_equal(wire_send(f->a.w, out, 1), 0);
 	assert_int_equal(stats->tx_packets, 20);
 	assert_int_equal(stats->tx_failed, 0);
-	assert_false(wire_udp_troubled(f->a.w));
+	assert_false(wire_troubled(f->a.w));
 	for (int i = 0; i < 20; i++)
 		expect_packet(&f->b, f->a.gid, 100 + (size_t)i, (uint64_t)i);
 }
@@ -280,14 +281,14 @@ static void wire_udp_send__tries_again_after_a_pending_error(void **state)
 	kernel.error = ECONNREFUSED;
 	kernel.after = 5;
 	kernel.times = 3;
-	assert_int_equal(wire_udp_send(f->a.w, out, 20), 20);
+	assert_int_equal(wire_send(f->a.w, out, 20), 20);
 	assert_int_equal(kernel.times, 0);
 	for (int i = 0; i < 20; i++)
 		expect_packet(&f->b, f->a.gid, 100 + (size_t)i, (uint64_t)i);
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 0);
-	assert_true(wire_udp_troubled(f->a.w));
-	assert_int_equal(wire_udp_notes(f->a.w, &note, 1), 0);
-	assert_false(wire_udp_troubled(f->a.w));
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 0);
+	assert_true(wire_troubled(f->a.w));
+	assert_int_equal(wire_notes(f->a.w, &note, 1), 0);
+	assert_false(wire_troubled(f->a.w));
 }
 
 /* However many: what others have met is no packet's own fault. */
@@ -299,12 +300,12 @@ static void wire_udp_send__never_blames_a_packet_for_another(void **state)
 
 	kernel.error = ECONNREFUSED;
 	kernel.times = 1000;
-	assert_int_equal(wire_udp_send(f->a.w, &out, 1), 0);
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 0);
+	assert_int_equal(wire_send(f->a.w, &out, 1), 0);
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 0);
 	kernel.times = 0;
-	assert_int_equal(wire_udp_send(f->a.w, &out, 1), 1);
+	assert_int_equal(wire_send(f->a.w, &out, 1), 1);
 	expect_packet(&f->b, f->a.gid, 1000, 3);
-	assert_int_equal(wire_udp_notes(f->a.w, &note, 1), 0);
+	assert_int_equal(wire_notes(f->a.w, &note, 1), 0);
 }
 
 static void wire_udp_send__goes_on_after_an_interrupt(void **state)
@@ -315,14 +316,14 @@ static void wire_udp_send__goes_on_after_an_interrupt(void **state)
 
 	kernel.error = EINTR;
 	kernel.times = 2;
-	assert_int_equal(wire_udp_send(f->a.w, out, 2), 2);
+	assert_int_equal(wire_send(f->a.w, out, 2), 2);
 	expect_some(f, 0, 2, 10);
 }
 
 static void wire_udp_send__does_without_gso(void **state)
 {
 	struct fixture *f = fixture_of(state);
-	const struct wire_udp_stats *stats = wire_udp_stats(f->a.w);
+	const struct wire_stats *stats = wire_stats(f->a.w);
 	struct wire_out out[40];
 
 	for (int i = 0; i < 40; i++)
@@ -330,13 +331,13 @@ static void wire_udp_send__does_without_gso(void **state)
 	kernel.error = EIO;
 	kernel.groups_only = true;
 	kernel.times = 1000;
-	assert_int_equal(wire_udp_send(f->a.w, out, 40), 40);
+	assert_int_equal(wire_send(f->a.w, out, 40), 40);
 	expect_some(f, 0, 40, 500);
 	assert_int_equal(stats->tx_packets, 40);
 	assert_int_equal(stats->tx_failed, 0);
 	/* It is not tried again. */
 	assert_int_equal(kernel.groups, 1);
-	assert_int_equal(wire_udp_send(f->a.w, out, 40), 40);
+	assert_int_equal(wire_send(f->a.w, out, 40), 40);
 	expect_some(f, 0, 40, 500);
 	assert_int_equal(kernel.groups, 1);
 	assert_true(logged("does no GSO"));
@@ -352,9 +353,9 @@ static void wire_udp_send__blames_packets_before_gso(void **state)
 		out[i] = out_of(&f->b, 0, 500, (uint64_t)i);
 	kernel.error = EINVAL;
 	kernel.times = 1000;
-	assert_int_equal(wire_udp_send(f->a.w, out, 4), 4);
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 4);
-	assert_true(f->a.w->gso);
+	assert_int_equal(wire_send(f->a.w, out, 4), 4);
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 4);
+	assert_true(wire_udp_of(f->a.w)->gso);
 }
 
 /* The group is taken apart, and then the socket is full. */
@@ -367,14 +368,14 @@ static void wire_udp_send__takes_part_of_a_group(void **state)
 		out[i] = out_of(&f->b, 0, 500, (uint64_t)i);
 	kernel.error = EIO;
 	kernel.times = 1;
-	assert_int_equal(wire_udp_send(f->a.w, out, 10), 10);
+	assert_int_equal(wire_send(f->a.w, out, 10), 10);
 	expect_some(f, 0, 10, 500);
-	f->a.w->gso = true;
+	wire_udp_of(f->a.w)->gso = true;
 	kernel.error = EAGAIN;
 	kernel.after = 0;
 	kernel.times = 1;
-	assert_int_equal(wire_udp_send(f->a.w, out, 10), 0);
-	assert_int_equal(wire_udp_send(f->a.w, out, 10), 10);
+	assert_int_equal(wire_send(f->a.w, out, 10), 0);
+	assert_int_equal(wire_send(f->a.w, out, 10), 10);
 	expect_some(f, 0, 10, 500);
 }
 
@@ -386,9 +387,9 @@ static void wire_udp_send__a_firewall_makes_no_note(void **state)
 
 	kernel.error = EPERM;
 	kernel.times = 1000;
-	assert_int_equal(wire_udp_send(f->a.w, &out, 1), 1);
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 1);
-	assert_int_equal(wire_udp_notes(f->a.w, &note, 1), 0);
+	assert_int_equal(wire_send(f->a.w, &out, 1), 1);
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 1);
+	assert_int_equal(wire_notes(f->a.w, &note, 1), 0);
 	assert_true(logged("127.0.0.2"));
 	assert_int_equal(logged_warnings(), 1);
 }
@@ -401,8 +402,8 @@ static void wire_udp_send__notes_what_stays_unreachable(void **state)
 
 	kernel.error = EHOSTUNREACH;
 	kernel.times = 1000;
-	assert_int_equal(wire_udp_send(f->a.w, &out, 1), 1);
-	assert_int_equal(wire_udp_notes(f->a.w, &note, 1), 1);
+	assert_int_equal(wire_send(f->a.w, &out, 1), 1);
+	assert_int_equal(wire_notes(f->a.w, &note, 1), 1);
 	assert_int_equal(note.kind, WIRE_NOTE_NO_ROUTE);
 	assert_memory_equal(note.gid, f->b.gid, 16);
 }
@@ -416,7 +417,7 @@ static void wire_udp_notes__believes_no_absurd_mtu(void **state)
 	struct wire_out out = out_of(&f->b, 0, 1000, 3);
 	struct wire_note note = { 0 };
 
-	f->a.w->link_mtu = 9000;
+	wire_udp_of(f->a.w)->link_mtu = 9000;
 	for (size_t i = 0; i < u_array_size(said); i++) {
 		kernel.error = EMSGSIZE;
 		kernel.times = 1;
@@ -426,9 +427,9 @@ static void wire_udp_notes__believes_no_absurd_mtu(void **state)
 			.ee_origin = SO_EE_ORIGIN_ICMP,
 			.ee_info = said[i],
 		};
-		assert_int_equal(wire_udp_send(f->a.w, &out, 1), 1);
+		assert_int_equal(wire_send(f->a.w, &out, 1), 1);
 		expect_packet(&f->b, f->a.gid, 1000, 3);
-		assert_int_equal(wire_udp_notes(f->a.w, &note, 1), 1);
+		assert_int_equal(wire_notes(f->a.w, &note, 1), 1);
 		assert_int_equal(note.kind, WIRE_NOTE_MTU);
 		assert_int_equal(note.mtu, noted[i]);
 	}
@@ -453,10 +454,10 @@ static void wire_udp_notes__ignores_what_is_no_verdict(void **state)
 		kernel.times = 1;
 		kernel.about = &f->b;
 		kernel.forged = entries[i];
-		assert_int_equal(wire_udp_send(f->a.w, &out, 1), 1);
+		assert_int_equal(wire_send(f->a.w, &out, 1), 1);
 		assert_null(kernel.about);
 		expect_packet(&f->b, f->a.gid, 1000, 3);
-		assert_int_equal(wire_udp_notes(f->a.w, &note, 1), 0);
+		assert_int_equal(wire_notes(f->a.w, &note, 1), 0);
 	}
 }
 

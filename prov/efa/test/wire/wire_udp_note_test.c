@@ -42,15 +42,15 @@ static void wire_udp_notes__names_the_closed_port(void **state)
 	struct wire_out out = out_of(&gone, 1, 100, 1);
 	struct wire_note note[4];
 
-	assert_int_equal(wire_udp_notes(f->a.w, note, 4), 0);
+	assert_int_equal(wire_notes(f->a.w, note, 4), 0);
 	send_all(f->a.w, &out, 1);
 	assert_int_equal(notes_wait(f->a.w, note, 4), 1);
 	assert_int_equal(note[0].kind, WIRE_NOTE_REFUSED);
-	assert_int_equal(note[0].port, gone.port);
+	assert_int_equal(note[0].qpn, gone.port);
 	assert_memory_equal(note[0].gid, gone.gid, 16);
-	assert_int_equal(wire_udp_notes(f->a.w, note, 4), 0);
-	assert_false(wire_udp_troubled(f->a.w));
-	assert_int_equal(wire_udp_stats(f->a.w)->notes, 1);
+	assert_int_equal(wire_notes(f->a.w, note, 4), 0);
+	assert_false(wire_troubled(f->a.w));
+	assert_int_equal(wire_stats(f->a.w)->notes, 1);
 }
 
 /* Single packets, runs of messages and groups, all after a refused one. */
@@ -74,10 +74,10 @@ static void wire_udp_send__suffers_not_from_earlier_packets(void **state)
 			expect_packet(&f->b, f->a.gid, round & 1 ? 3000 : 100,
 				      (uint64_t)i);
 	}
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 0);
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 0);
 	assert_int_equal(notes_wait(f->a.w, &note, 1), 1);
 	assert_int_equal(note.kind, WIRE_NOTE_REFUSED);
-	assert_int_equal(note.port, gone.port);
+	assert_int_equal(note.qpn, gone.port);
 }
 
 static void wire_udp_notes__come_one_by_one(void **state)
@@ -100,9 +100,9 @@ static void wire_udp_notes__come_one_by_one(void **state)
 	for (got = 0; got < 3;) {
 		assert_int_equal(notes_wait(f->a.w, &note, 1), 1);
 		assert_int_equal(note.kind, WIRE_NOTE_REFUSED);
-		assert_in_range(note.port, 1, 3);
-		got += !(seen & 1u << note.port);
-		seen |= 1u << note.port;
+		assert_in_range(note.qpn, 1, 3);
+		got += !(seen & 1u << note.qpn);
+		seen |= 1u << note.qpn;
 	}
 }
 
@@ -118,15 +118,15 @@ static void wire_udp_notes__tells_that_there_is_no_route(void **state)
 	out[0] = out_of(&far, 0, 100, 1);
 	out[1] = out_of(&f->b, 0, 100, 2);
 	out[2] = out_of(&far, 0, 1000, 3);
-	assert_int_equal(wire_udp_send(f->a.w, out, 3), 3);
+	assert_int_equal(wire_send(f->a.w, out, 3), 3);
 	expect_packet(&f->b, f->a.gid, 100, 2);
-	assert_true(wire_udp_troubled(f->a.w));
-	assert_int_equal(wire_udp_notes(f->a.w, note, 4), 1);
+	assert_true(wire_troubled(f->a.w));
+	assert_int_equal(wire_notes(f->a.w, note, 4), 1);
 	assert_int_equal(note[0].kind, WIRE_NOTE_NO_ROUTE);
 	assert_memory_equal(note[0].gid, far.gid, 16);
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 2);
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_packets, 1);
-	assert_false(wire_udp_troubled(f->a.w));
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 2);
+	assert_int_equal(wire_stats(f->a.w)->tx_packets, 1);
+	assert_false(wire_troubled(f->a.w));
 }
 
 static void wire_udp_troubled__lasts_while_notes_wait(void **state)
@@ -137,18 +137,18 @@ static void wire_udp_troubled__lasts_while_notes_wait(void **state)
 	struct wire_out out;
 	int i;
 
-	assert_false(wire_udp_troubled(f->a.w));
+	assert_false(wire_troubled(f->a.w));
 	for (i = 7; i < 9; i++) {
 		gid_read(i == 7 ? "203.0.113.7" : "203.0.113.8", far.gid);
 		out = out_of(&far, 0, 100, 1);
 		send_all(f->a.w, &out, 1);
 	}
 	for (i = 7; i < 9; i++) {
-		assert_true(wire_udp_troubled(f->a.w));
-		assert_int_equal(wire_udp_notes(f->a.w, &note, 1), 1);
+		assert_true(wire_troubled(f->a.w));
+		assert_int_equal(wire_notes(f->a.w, &note, 1), 1);
 		assert_int_equal(note.gid[15], i);
 	}
-	assert_false(wire_udp_troubled(f->a.w));
+	assert_false(wire_troubled(f->a.w));
 }
 
 /* An error without a word, as when the queue has no room for it. */
@@ -162,14 +162,14 @@ static void wire_udp_notes__clears_an_error_that_was_not_queued(void **state)
 	struct wire_note note;
 	int least = 1;
 
-	p.fd = wire_udp_sock_path(f->a.w, 0);
+	p.fd = wire_udp_sock_path(wire_udp_of(f->a.w), 0);
 	assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &least,
 				    sizeof(least)),
 			 0);
 	send_all(f->a.w, &out, 1);
 	assert_int_equal(poll(&p, 1, 10000), 1);
 	assert_true(p.revents & POLLERR);
-	wire_udp_notes(f->a.w, &note, 1);
+	wire_notes(f->a.w, &note, 1);
 	assert_int_equal(poll(&p, 1, 0), 0);
 }
 
@@ -180,15 +180,15 @@ static void wire_udp_notes__other_family_has_no_route(void **state)
 	struct wire_out out[2];
 	struct wire_note note[4];
 
-	gid_read(f->a.w->v4 ? "::1" : "127.0.0.1", other.gid);
+	gid_read(wire_udp_of(f->a.w)->v4 ? "::1" : "127.0.0.1", other.gid);
 	out[0] = out_of(&f->b, 0, 100, 2);
 	out[1] = out_of(&other, 0, 100, 1);
-	assert_int_equal(wire_udp_send(f->a.w, out, 2), 2);
+	assert_int_equal(wire_send(f->a.w, out, 2), 2);
 	expect_packet(&f->b, f->a.gid, 100, 2);
-	assert_int_equal(wire_udp_send(f->a.w, &out[1], 1), 1);
+	assert_int_equal(wire_send(f->a.w, &out[1], 1), 1);
 	/* Part of another address would have been sent to. */
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_calls, 1);
-	assert_int_equal(wire_udp_notes(f->a.w, note, 4), 1);
+	assert_int_equal(wire_stats(f->a.w)->tx_calls, 1);
+	assert_int_equal(wire_notes(f->a.w, note, 4), 1);
 	assert_int_equal(note[0].kind, WIRE_NOTE_NO_ROUTE);
 	assert_memory_equal(note[0].gid, other.gid, 16);
 }
@@ -202,29 +202,29 @@ static void wire_udp_notes__port_zero_is_nobody(void **state)
 
 	zero.port = 0;
 	out = out_of(&zero, 0, 100, 1);
-	assert_int_equal(wire_udp_send(f->a.w, &out, 1), 1);
-	assert_int_equal(wire_udp_notes(f->a.w, note, 4), 1);
+	assert_int_equal(wire_send(f->a.w, &out, 1), 1);
+	assert_int_equal(wire_notes(f->a.w, note, 4), 1);
 	assert_int_equal(note[0].kind, WIRE_NOTE_REFUSED);
-	assert_int_equal(note[0].port, 0);
+	assert_int_equal(note[0].qpn, 0);
 }
 
 static void wire_udp_notes__tells_the_mtu(void **state)
 {
 	struct fixture *f = fixture_of(state);
-	uint32_t max = wire_udp_mtu(f->a.w, f->b.gid);
+	uint32_t max = wire_mtu(f->a.w, f->b.gid);
 	struct wire_out out[2] = { out_of(&f->b, 0, max + 1, 1),
 				   out_of(&f->b, 0, 66000, 2) };
 	struct wire_note note[4];
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(wire_udp_send(f->a.w, &out[i], 1), 1);
-		assert_int_equal(wire_udp_notes(f->a.w, note, 4), 1);
+		assert_int_equal(wire_send(f->a.w, &out[i], 1), 1);
+		assert_int_equal(wire_notes(f->a.w, note, 4), 1);
 		assert_int_equal(note[0].kind, WIRE_NOTE_MTU);
 		assert_int_equal(note[0].mtu, max);
 		assert_memory_equal(note[0].gid, f->b.gid, 16);
 	}
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 2);
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 2);
 }
 
 /* A network of our own, whose loopback has an MTU of 1500. */
@@ -278,22 +278,22 @@ static int small_link(void)
 	if (bad)
 		return bad;
 	ready.fd = b.fd;
-	CHECK(wire_udp_mtu(a.w, b.gid) == 1472);
+	CHECK(wire_mtu(a.w, b.gid) == 1472);
 	for (i = 0; i < 10; i++) {
 		out[i] = out_of(&b, 0, lens[i], (uint64_t)i);
 		out[i].fragment = lens[i] == 4000;
 	}
-	CHECK(wire_udp_send(a.w, out, 10) == 10);
-	CHECK(wire_udp_stats(a.w)->tx_failed == 4);
-	CHECK(wire_udp_notes(a.w, note, 4) == 1);
+	CHECK(wire_send(a.w, out, 10) == 10);
+	CHECK(wire_stats(a.w)->tx_failed == 4);
+	CHECK(wire_notes(a.w, note, 4) == 1);
 	CHECK(note[0].kind == WIRE_NOTE_MTU && note[0].mtu == 1472);
 	CHECK(!memcmp(note[0].gid, b.gid, 16));
 	/* It was the packets' fault, not that of the offload. */
-	CHECK(a.w->gso);
+	CHECK(wire_udp_of(a.w)->gso);
 	for (; n < 6 && !bad; n++) {
-		while (!wire_udp_poll(b.w, &in, 1) && !bad)
+		while (!wire_poll(b.w, &in, 1) && !bad)
 			CHECK(poll(&ready, 1, 10000) == 1);
-		wire_udp_give_back(b.w);
+		wire_give_back(b.w);
 		CHECK(in.len == (n < 4 ? 1472 : 4000));
 		CHECK(is_filled(in.data, in.len,
 				(uint64_t)(n < 4 ? n : n + 4)));

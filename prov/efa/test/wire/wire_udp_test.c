@@ -15,14 +15,14 @@ static void wire_udp_open__refuses_bad_configs(void **state)
 {
 	struct wire_udp_config c = { .paths = 1 };
 	struct fixture *f = fixture_of(state);
-	struct wire_udp *w = NULL;
+	struct wire *w = NULL;
 	uint8_t v6[16] = { [15] = 1 };
 	int fd;
 
 	c.gid = f->a.gid;
 	c.paths = 0;
 	assert_int_equal(wire_udp_open(&c, f->a.fd, &w), -EINVAL);
-	c.paths = WIRE_UDP_PATHS_MAX + 1;
+	c.paths = WIRE_PATHS_MAX + 1;
 	assert_int_equal(wire_udp_open(&c, f->a.fd, &w), -EINVAL);
 	c.paths = 1;
 	c.gid = v6;
@@ -50,7 +50,7 @@ static void wire_udp_close__leaves_no_descriptor(void **state)
 	}
 	out.fragment = true;
 	send_all(e.w, &out, 1);
-	wire_udp_mtu(e.w, e.gid);
+	wire_mtu(e.w, e.gid);
 	assert_int_equal(count_fds(), before + 1 + PATHS + 1);
 	end_close(&e);
 	assert_int_equal(count_fds(), before);
@@ -59,7 +59,7 @@ static void wire_udp_close__leaves_no_descriptor(void **state)
 static void wire_udp_send__carries_every_size(void **state)
 {
 	struct fixture *f = fixture_of(state);
-	uint32_t max = wire_udp_mtu(f->a.w, f->b.gid), len;
+	uint32_t max = wire_mtu(f->a.w, f->b.gid), len;
 	struct wire_out out;
 
 	for (len = 1; len <= max; len += len < 600 ? 1 : 997) {
@@ -70,10 +70,10 @@ static void wire_udp_send__carries_every_size(void **state)
 	out = out_of(&f->b, 0, max, 7);
 	send_all(f->a.w, &out, 1);
 	expect_packet(&f->b, f->a.gid, max, 7);
-	assert_false(wire_udp_troubled(f->a.w));
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_failed, 0);
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_bytes,
-			 wire_udp_stats(f->b.w)->rx_bytes);
+	assert_false(wire_troubled(f->a.w));
+	assert_int_equal(wire_stats(f->a.w)->tx_failed, 0);
+	assert_int_equal(wire_stats(f->a.w)->tx_bytes,
+			 wire_stats(f->b.w)->rx_bytes);
 }
 
 /*
@@ -105,16 +105,16 @@ static void check_arrived(struct sent *sent, const struct wire_in *in,
 
 static void receive_all(struct end *e, struct sent *sent, bool to_self)
 {
-	struct wire_in in[WIRE_UDP_BURST];
+	struct wire_in in[WIRE_BURST];
 	int i, n, left = 0;
 
 	for (i = 0; i < BURST; i++)
 		left += sent[i].to_self == to_self;
 	while (left > 0) {
-		n = poll_some(e, in, WIRE_UDP_BURST);
+		n = poll_some(e, in, WIRE_BURST);
 		for (i = 0; i < n; i++)
 			check_arrived(sent, &in[i], to_self);
-		wire_udp_give_back(e->w);
+		wire_give_back(e->w);
 		left -= n;
 	}
 	assert_int_equal(left, 0);
@@ -129,7 +129,7 @@ static void wire_udp_send__keeps_boundaries(void **state)
 	uint64_t r = 88172645463325252u;
 	uint32_t len = 100;
 	uint8_t path = 0;
-	bool to_self = false, gso = f->a.w->gso;
+	bool to_self = false, gso = wire_udp_of(f->a.w)->gso;
 	int round, i;
 
 	for (round = 0; round < ROUNDS; round++) {
@@ -153,22 +153,22 @@ static void wire_udp_send__keeps_boundaries(void **state)
 		receive_all(&f->a, sent, true);
 		receive_all(&f->b, sent, false);
 	}
-	assert_int_equal(wire_udp_stats(f->a.w)->tx_packets, ROUNDS * BURST);
-	assert_int_equal(f->a.w->gso, gso);
-	assert_int_equal(wire_udp_stats(f->b.w)->rx_truncated, 0);
+	assert_int_equal(wire_stats(f->a.w)->tx_packets, ROUNDS * BURST);
+	assert_int_equal(wire_udp_of(f->a.w)->gso, gso);
+	assert_int_equal(wire_stats(f->b.w)->rx_bad, 0);
 }
 
 static void wire_udp_send__groups_neighbours(void **state)
 {
 	struct fixture *f = fixture_of(state);
-	const struct wire_udp_stats *stats = wire_udp_stats(f->a.w);
-	bool gso = f->a.w->gso;
+	const struct wire_stats *stats = wire_stats(f->a.w);
+	bool gso = wire_udp_of(f->a.w)->gso;
 
 	send_row(f, 100);
 	/* 64 and 36 packets are two messages; else a call takes 64. */
 	assert_int_equal(stats->tx_calls, gso ? 1 : 2);
 	assert_int_equal(stats->tx_packets, 100);
-	assert_int_equal(f->a.w->gso, gso);
+	assert_int_equal(wire_udp_of(f->a.w)->gso, gso);
 	expect_row(f, 100);
 }
 
@@ -181,20 +181,20 @@ static void wire_udp_send__limits_groups(void **state)
 	for (i = 0; i < 100; i++)
 		out[i] = out_of(&f->b, 0, 10, (uint64_t)i);
 	send_all(f->a.w, out, 100);
-	assert_int_equal(f->a.w->tx.pkts[0], 64);
+	assert_int_equal(wire_udp_of(f->a.w)->tx.pkts[0], 64);
 	for (i = 0; i < 100; i++)
 		expect_packet(&f->b, f->a.gid, 10, (uint64_t)i);
 	for (i = 0; i < 15; i++)
 		out[i] = out_of(&f->b, 0, 5001, (uint64_t)i);
 	send_all(f->a.w, out, 15);
 	/* 13 of them would be over 65,000 bytes. */
-	assert_int_equal(f->a.w->tx.pkts[0], 12);
+	assert_int_equal(wire_udp_of(f->a.w)->tx.pkts[0], 12);
 	for (i = 0; i < 15; i++)
 		expect_packet(&f->b, f->a.gid, 5001, (uint64_t)i);
 }
 
 /* From which port a packet of this path comes, seen by a socket of no wire. */
-static uint16_t port_of(struct wire_udp *w, struct wire_out out, int fd,
+static uint16_t port_of(struct wire *w, struct wire_out out, int fd,
 			const uint8_t from[16])
 {
 	union wire_udp_addr addr = { 0 };
@@ -233,7 +233,7 @@ static void wire_udp_send__gives_each_path_a_port(void **state)
 }
 
 /* The flow label that a packet has, seen by a socket of no wire. */
-static uint32_t label_of(struct wire_udp *w, const struct wire_out *out, int fd)
+static uint32_t label_of(struct wire *w, const struct wire_out *out, int fd)
 {
 	union {
 		struct cmsghdr hdr;
@@ -306,24 +306,24 @@ static void wire_udp_mtu__is_the_lesser_of_link_and_route(void **state)
 
 	(void)state;
 	assert_int_equal(end_open(&e, "127.0.0.1", &c), 0);
-	assert_int_equal(wire_udp_mtu(e.w, e.gid), 1472);
+	assert_int_equal(wire_mtu(e.w, e.gid), 1472);
 	end_close(&e);
 	c.link_mtu = 9001;
 	assert_int_equal(end_open(&e, "127.0.0.1", &c), 0);
-	assert_int_equal(wire_udp_mtu(e.w, e.gid), 8973);
-	assert_int_equal(wire_udp_mtu(e.w, v6), 8973);
+	assert_int_equal(wire_mtu(e.w, e.gid), 8973);
+	assert_int_equal(wire_mtu(e.w, v6), 8973);
 	end_close(&e);
 	c.link_mtu = 200000;
 	assert_int_equal(end_open(&e, "127.0.0.1", &c), 0);
-	assert_in_range(wire_udp_mtu(e.w, e.gid), 524, 65507);
+	assert_in_range(wire_mtu(e.w, e.gid), 524, 65507);
 	end_close(&e);
 	if (end_open(&e, "::1", &c))
 		return;
-	assert_in_range(wire_udp_mtu(e.w, e.gid), 1232, 65527);
+	assert_in_range(wire_mtu(e.w, e.gid), 1232, 65527);
 	end_close(&e);
 	c.link_mtu = 1500;
 	assert_int_equal(end_open(&e, "::1", &c), 0);
-	assert_int_equal(wire_udp_mtu(e.w, e.gid), 1452);
+	assert_int_equal(wire_mtu(e.w, e.gid), 1452);
 	end_close(&e);
 }
 
@@ -332,13 +332,13 @@ static void wire_udp_fds__has_those_in_use(void **state)
 	struct fixture *f = fixture_of(state);
 	struct wire_out out[2] = { out_of(&f->b, 2, 10, 1),
 				   out_of(&f->b, 5, 10, 1) };
-	int fd[WIRE_UDP_PATHS_MAX + 1];
+	int fd[WIRE_PATHS_MAX + 1];
 
 	assert_int_equal(wire_udp_fds(f->a.w, fd, 65), 0);
 	send_all(f->a.w, out, 2);
 	assert_int_equal(wire_udp_fds(f->a.w, fd, 65), 2);
-	assert_int_equal(fd[0], f->a.w->path[2]);
-	assert_int_equal(fd[1], f->a.w->path[5]);
+	assert_int_equal(fd[0], wire_udp_of(f->a.w)->path[2]);
+	assert_int_equal(fd[1], wire_udp_of(f->a.w)->path[5]);
 	assert_int_equal(wire_udp_fds(f->a.w, fd, 1), 1);
 }
 
