@@ -100,75 +100,76 @@ static void wire_fault_parse__reads_paths(void **state)
 	assert_true(c.black.from == 0 && c.black.until == 0);
 }
 
+static const struct {
+	const char *text;
+	const char *word; /* how the message begins */
+	const char *right; /* a part of it */
+} wrong[] = {
+	{ "los=1%", "\"los\" in \"los=1%\": ", "loss, burst, reorder" },
+	{ "loss=1%,", "\"\": ", "the faults are" },
+	{ ",loss=1%", "\"\": ", "the faults are" },
+	{ "loss=1%, dup=1%", "\" dup\" in \" dup=1%\": ", "dup," },
+	{ "loss", "\"loss\": ", "loss=..." },
+	{ "seed=1,loss=1%,seed=2", "\"seed=2\": ", "before" },
+	{ "loss=", "\"\" in \"loss=\": ", "1%, 0.01 or 1/100" },
+	{ "loss=150%", "\"150%\" in \"loss=150%\": ", "at most" },
+	{ "loss=2", "\"2\" in ", "1%, 0.01 or 1/100" },
+	{ "loss=-1%", "\"-1%\" in ", "1%, 0.01 or 1/100" },
+	{ "loss=1%%", "\"1%%\" in ", "1%, 0.01 or 1/100" },
+	{ "loss=1/0", "\"1/0\" in ", "1/100" },
+	{ "loss=0/0", "\"0/0\" in ", "1/100" },
+	{ "loss=3/2", "\"3/2\" in ", "1/100" },
+	{ "loss=1/", "\"1/\" in ", "1/100" },
+	{ "loss=1.", "\"1.\" in ", "1/100" },
+	{ "loss=1e-2", "\"1e-2\" in ", "0.01" },
+	{ "loss=nan", "\"nan\" in ", "0.01" },
+	{ "loss=0.0000000000000001", "\"0.00", "0.01" },
+	{ "dup=x", "\"x\" in \"dup=x\": ", "1%" },
+	{ "corrupt=x", "\"x\" in \"corrupt=x\": ", "1%" },
+	{ "burst=1%:0", "\"0\" in \"burst=1%:0\": ", "16" },
+	{ "burst=1%:1.5", "\"1.5\" in ", "in packets" },
+	{ "burst=1%:", "\"\" in ", "in packets" },
+	{ "burst=x:16", "\"x\" in ", "1%" },
+	{ "burst=1%:1000001", "\"1000001\" in ", "1 to 1000000" },
+	{ "reorder=10%:300", "\"300\" in ", "ns, us, ms or s" },
+	{ "reorder=300us", "\"300us\" in ", "1%" },
+	{ "delay=20", "\"20\" in \"delay=20\": ", "ns, us, ms or s" },
+	{ "delay=us", "\"us\" in ", "20us" },
+	{ "delay=20us:5h", "\"5h\" in ", "20us" },
+	{ "delay=20us:5us:1us", "\"5us:1us\" in ", "20us" },
+	{ "delay=3601s", "\"3601s\" in ", "at most 3600s" },
+	{ "black=64", "\"64\" in \"black=64\": ", "0 to 63" },
+	{ "black=", "\"\" in ", "3, 0+3 or all" },
+	{ "black=0++3", "\"0++3\" in ", "0+3" },
+	{ "black=1+all", "\"1+all\" in ", "0+3" },
+	{ "black=1@", "\"\" in \"black=1@\": ", "20us" },
+	{ "black=1@2s-", "\"\" in ", "20us" },
+	{ "black=1@5s-2s", "\"2s\" in ", "after the start" },
+	{ "black=1@-2s", "\"\" in ", "20us" },
+	{ "slow=1", "\"1\" in \"slow=1\": ", "5ms" },
+	{ "slow=64:5ms", "\"64\" in ", "0 to 63" },
+	{ "slow=1:5", "\"5\" in \"slow=1:5\": ", "20us" },
+	{ "slow=1@2s", "\"1\" in ", "5ms" },
+	{ "slow=1:5ms@", "\"\" in ", "20us" },
+	{ "slow=1:5ms@5s-2s", "\"2s\" in ", "after the start" },
+	{ "seed=0x7", "\"0x7\" in ", "64 bits" },
+	{ "seed=18446744073709551616", "\"1844", "64 bits" },
+};
+
 static void wire_fault_parse__names_the_word_that_is_wrong(void **state)
 {
-	static const struct {
-		const char *text;
-		const char *word; /* how the message begins */
-		const char *right; /* a part of it */
-	} bad[] = {
-		{ "los=1%", "\"los\" in \"los=1%\": ", "loss, burst, reorder" },
-		{ "loss=1%,", "\"\": ", "the faults are" },
-		{ ",loss=1%", "\"\": ", "the faults are" },
-		{ "loss=1%, dup=1%", "\" dup\" in \" dup=1%\": ", "dup," },
-		{ "loss", "\"loss\": ", "loss=..." },
-		{ "seed=1,loss=1%,seed=2", "\"seed=2\": ", "before" },
-		{ "loss=", "\"\" in \"loss=\": ", "1%, 0.01 or 1/100" },
-		{ "loss=150%", "\"150%\" in \"loss=150%\": ", "at most" },
-		{ "loss=2", "\"2\" in ", "1%, 0.01 or 1/100" },
-		{ "loss=-1%", "\"-1%\" in ", "1%, 0.01 or 1/100" },
-		{ "loss=1%%", "\"1%%\" in ", "1%, 0.01 or 1/100" },
-		{ "loss=1/0", "\"1/0\" in ", "1/100" },
-		{ "loss=0/0", "\"0/0\" in ", "1/100" },
-		{ "loss=3/2", "\"3/2\" in ", "1/100" },
-		{ "loss=1/", "\"1/\" in ", "1/100" },
-		{ "loss=1.", "\"1.\" in ", "1/100" },
-		{ "loss=1e-2", "\"1e-2\" in ", "0.01" },
-		{ "loss=nan", "\"nan\" in ", "0.01" },
-		{ "loss=0.0000000000000001", "\"0.00", "0.01" },
-		{ "dup=x", "\"x\" in \"dup=x\": ", "1%" },
-		{ "corrupt=x", "\"x\" in \"corrupt=x\": ", "1%" },
-		{ "burst=1%:0", "\"0\" in \"burst=1%:0\": ", "16" },
-		{ "burst=1%:1.5", "\"1.5\" in ", "in packets" },
-		{ "burst=1%:", "\"\" in ", "in packets" },
-		{ "burst=x:16", "\"x\" in ", "1%" },
-		{ "burst=1%:1000001", "\"1000001\" in ", "1 to 1000000" },
-		{ "reorder=10%:300", "\"300\" in ", "ns, us, ms or s" },
-		{ "reorder=300us", "\"300us\" in ", "1%" },
-		{ "delay=20", "\"20\" in \"delay=20\": ", "ns, us, ms or s" },
-		{ "delay=us", "\"us\" in ", "20us" },
-		{ "delay=20us:5h", "\"5h\" in ", "20us" },
-		{ "delay=20us:5us:1us", "\"5us:1us\" in ", "20us" },
-		{ "delay=3601s", "\"3601s\" in ", "at most 3600s" },
-		{ "black=64", "\"64\" in \"black=64\": ", "0 to 63" },
-		{ "black=", "\"\" in ", "3, 0+3 or all" },
-		{ "black=0++3", "\"0++3\" in ", "0+3" },
-		{ "black=1+all", "\"1+all\" in ", "0+3" },
-		{ "black=1@", "\"\" in \"black=1@\": ", "20us" },
-		{ "black=1@2s-", "\"\" in ", "20us" },
-		{ "black=1@5s-2s", "\"2s\" in ", "after the start" },
-		{ "black=1@-2s", "\"\" in ", "20us" },
-		{ "slow=1", "\"1\" in \"slow=1\": ", "5ms" },
-		{ "slow=64:5ms", "\"64\" in ", "0 to 63" },
-		{ "slow=1:5", "\"5\" in \"slow=1:5\": ", "20us" },
-		{ "slow=1@2s", "\"1\" in ", "5ms" },
-		{ "slow=1:5ms@", "\"\" in ", "20us" },
-		{ "slow=1:5ms@5s-2s", "\"2s\" in ", "after the start" },
-		{ "seed=0x7", "\"0x7\" in ", "64 bits" },
-		{ "seed=18446744073709551616", "\"1844", "64 bits" },
-	};
 	struct wire_fault_config c = { .loss = 99 };
 	char why[256];
 	size_t i;
 
-	for (i = 0; i < u_array_size(bad); i++) {
+	for (i = 0; i < u_array_size(wrong); i++) {
 		why[0] = '\0';
-		assert_int_equal(wire_fault_parse(bad[i].text, &c, why,
+		assert_int_equal(wire_fault_parse(wrong[i].text, &c, why,
 						  sizeof(why)),
 				 -EINVAL);
-		if (strncmp(why, bad[i].word, strlen(bad[i].word)) ||
-		    !strstr(why, bad[i].right))
-			fail_msg("%s: %s", bad[i].text, why);
+		if (strncmp(why, wrong[i].word, strlen(wrong[i].word)) ||
+		    !strstr(why, wrong[i].right))
+			fail_msg("%s: %s", wrong[i].text, why);
 	}
 	/* Written on success only. */
 	assert_int_equal(c.loss, 99);
