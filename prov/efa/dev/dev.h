@@ -130,6 +130,13 @@ struct dev_mr {
 	uint32_t key; /* what a peer names it by */
 };
 
+/* A range of our memory as a peer names it. */
+struct dev_range {
+	uint64_t addr;
+	uint64_t len;
+	uint64_t key; /* as it came: may have more bits than a key of ours */
+};
+
 #define DEV_UD_PREFIX 40
 
 enum dev_op { DEV_SEND, DEV_READ, DEV_WRITE, DEV_WRITE_IMM };
@@ -224,6 +231,9 @@ struct dev_ops {
 	int (*mr_open)(struct dev *dev, void *addr, size_t len, uint32_t access,
 		       struct dev_mr **mr);
 	int (*mr_close)(struct dev_mr *mr);
+	bool (*mr_hold)(struct dev *dev, const struct dev_range *range, int n,
+			uint32_t access);
+	void (*mr_release)(struct dev *dev);
 	int (*source)(struct dev_qp *qp, uint32_t source,
 		      struct dev_addr *addr);
 	void (*set_pressure)(struct dev_qp *qp, bool on);
@@ -302,6 +312,24 @@ static inline int dev_mr_open(struct dev *dev, void *addr, size_t len,
 static inline int dev_mr_close(struct dev_mr *mr)
 {
 	return mr->dev->ops->mr_close(mr);
+}
+
+/*
+ * For remote access that software carries out: whether a peer may access all
+ * of range[0..n) so (enum dev_access bits). True: what is registered stays so
+ * until dev_mr_release(), which the same thread calls soon; between the two it
+ * calls nothing else of the device. One holds at a time. A range of no bytes
+ * needs no key.
+ */
+static inline bool dev_mr_hold(struct dev *dev, const struct dev_range *range,
+			       int n, uint32_t access)
+{
+	return dev->ops->mr_hold(dev, range, n, access);
+}
+
+static inline void dev_mr_release(struct dev *dev)
+{
+	dev->ops->mr_release(dev);
 }
 
 /*

@@ -166,6 +166,7 @@ static int record_mr_open(struct dev *d, void *addr, size_t len,
 	struct record_dev *rd = u_container_of(d, struct record_dev, dev);
 	struct record_mr *mr;
 
+	assert(!rd->held);
 	if (len > UINT64_MAX - (uintptr_t)addr)
 		return -EINVAL;
 	mr = record_alloc(sizeof(*mr));
@@ -184,9 +185,31 @@ static int record_mr_close(struct dev_mr *m)
 	struct record_mr *mr = u_container_of(m, struct record_mr, mr);
 	struct record_dev *rd = u_container_of(m->dev, struct record_dev, dev);
 
+	assert(!rd->held);
 	TAILQ_REMOVE(&rd->mrs, mr, link);
 	free(mr);
 	return 0;
+}
+
+static bool record_mr_hold(struct dev *d, const struct dev_range *range, int n,
+			   uint32_t access)
+{
+	struct record_dev *rd = u_container_of(d, struct record_dev, dev);
+
+	assert(!rd->held);
+	for (int i = 0; i < n; i++)
+		if (!record_allows(rd, &range[i], access))
+			return false;
+	rd->held = true;
+	return true;
+}
+
+static void record_mr_release(struct dev *d)
+{
+	struct record_dev *rd = u_container_of(d, struct record_dev, dev);
+
+	assert(rd->held);
+	rd->held = false;
 }
 
 static int record_source(struct dev_qp *q, uint32_t source,
@@ -277,6 +300,7 @@ static int record_post(struct dev_qp *q, struct dev_wr *wr, int n)
 	int rc = 0;
 	int i;
 
+	assert(!rd->held);
 	for (i = 0; i < n; i++) {
 		struct dev_record_wr *r;
 
@@ -345,6 +369,8 @@ static const struct dev_ops record_ops = {
 	.ah_close = record_ah_close,
 	.mr_open = record_mr_open,
 	.mr_close = record_mr_close,
+	.mr_hold = record_mr_hold,
+	.mr_release = record_mr_release,
 	.source = record_source,
 	.set_pressure = record_set_pressure,
 	.post = record_post,

@@ -124,19 +124,28 @@ static bool record_covers(const struct record_mr *mr, uint32_t need,
 	       len <= mr->mr.len && addr - mr->mr.addr <= mr->mr.len - len;
 }
 
+bool record_allows(const struct record_dev *rd, const struct dev_range *range,
+		   uint32_t access)
+{
+	struct record_mr *mr;
+
+	TAILQ_FOREACH(mr, &rd->mrs, link)
+		if (mr->mr.key == range->key)
+			return record_covers(mr, access, range->addr,
+					     range->len);
+	return !range->len;
+}
+
 int record_rdma(const struct dev_record_wr *wr)
 {
 	uint32_t need = wr->op == DEV_READ ? DEV_REMOTE_READ : DEV_REMOTE_WRITE;
+	const struct dev_range range = { wr->remote, wr->len, wr->rkey };
 	struct record_qp *qp = record_qp_find(&wr->to);
 	void *remote = (void *)(uintptr_t)wr->remote;
-	struct record_mr *mr;
 
 	if (!qp)
 		return -ENOENT;
-	TAILQ_FOREACH(mr, &record_dev_of(qp->qp.dev)->mrs, link)
-		if (mr->mr.key == wr->rkey)
-			break;
-	if (!mr || !record_covers(mr, need, wr->remote, wr->len))
+	if (!record_allows(record_dev_of(qp->qp.dev), &range, need))
 		return -EACCES;
 	if (!wr->len)
 		return 0;

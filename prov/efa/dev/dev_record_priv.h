@@ -21,6 +21,7 @@ struct record_dev {
 	struct dev dev;
 	bool inline_done; /* dev_record_set_inline() */
 	int room; /* posts still accepted; -1: no limit */
+	bool held; /* between mr_hold and mr_release */
 	uint32_t next_key;
 	TAILQ_HEAD(, record_mr) mrs;
 };
@@ -81,6 +82,10 @@ bool record_ah_alive(const struct dev_record_wr *wr);
 /* Puts a completion that lends a copy of data into qp's cq. */
 void record_push(struct dev_qp *qp, const struct dev_wc *wc, const void *data,
 		 uint32_t len);
+
+/* Whether a region of rd gives peers that access to the range. */
+bool record_allows(const struct record_dev *rd, const struct dev_range *range,
+		   uint32_t access);
 
 /*
  * Moves the bytes of an RDMA operation now. -ENOENT: nobody has the address;

@@ -113,6 +113,19 @@ static int soft_mr_close(struct dev_mr *mr)
 	return rc;
 }
 
+static bool soft_mr_hold(struct dev *d, const struct dev_range *range, int n,
+			 uint32_t access)
+{
+	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
+
+	return nic_mr_hold(sd->nic, (const struct nic_range *)range, n, access);
+}
+
+static void soft_mr_release(struct dev *d)
+{
+	nic_mr_release(u_container_of(d, struct soft_dev, dev)->nic);
+}
+
 static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 			uint32_t qkey, struct dev_qp **out)
 {
@@ -223,6 +236,8 @@ static const struct dev_ops soft_ops = {
 	.ah_close = soft_ah_close,
 	.mr_open = soft_mr_open,
 	.mr_close = soft_mr_close,
+	.mr_hold = soft_mr_hold,
+	.mr_release = soft_mr_release,
 	.source = soft_source,
 	.set_pressure = soft_set_pressure,
 	.post = soft_post,

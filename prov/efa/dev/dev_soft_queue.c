@@ -25,6 +25,12 @@ _Static_assert(SAME(DEV_WC_SEND, NIC_WC_SEND) &&
 _Static_assert(SAME(DEV_REMOTE_READ, NIC_REMOTE_READ) &&
 		       SAME(DEV_REMOTE_WRITE, NIC_REMOTE_WRITE),
 	       "access");
+_Static_assert(sizeof(struct dev_range) == sizeof(struct nic_range) &&
+		       offsetof(struct dev_range, addr) ==
+			       offsetof(struct nic_range, addr) &&
+		       offsetof(struct dev_range, len) ==
+			       offsetof(struct nic_range, len),
+	       "ranges");
 _Static_assert(SAME(DEV_WR_REQUEST, 1) && SAME(DEV_WR_IMM, 2) &&
 		       SAME(NIC_SEND_REQUEST, 2) && SAME(NIC_SEND_IMM, 1),
 	       "flags");

@@ -158,3 +158,25 @@ int nic_mr_dereg(struct nic *nic, uint32_t key)
 {
 	return nic_keys_dereg(&nic->keys, key);
 }
+
+bool nic_mr_hold(struct nic *nic, const struct nic_range *range, int n,
+		 uint32_t access)
+{
+	struct nic_keys *keys = &nic->keys;
+
+	u_lock(&keys->lock);
+	for (int i = 0; i < n; i++) {
+		if (range[i].key <= UINT32_MAX &&
+		    nic_keys_cover(keys, (uint32_t)range[i].key, access,
+				   range[i].addr, range[i].len))
+			continue;
+		u_unlock(&keys->lock);
+		return false;
+	}
+	return true;
+}
+
+void nic_mr_release(struct nic *nic)
+{
+	u_unlock(&nic->keys.lock);
+}

@@ -120,6 +120,22 @@ int nic_mr_reg(struct nic *nic, void *addr, size_t len, uint32_t access,
 	       uint32_t *key);
 int nic_mr_dereg(struct nic *nic, uint32_t key);
 
+/* A range of our memory as a peer names it. */
+struct nic_range {
+	uint64_t addr;
+	uint64_t len; /* 0: no key is needed */
+	uint64_t key;
+};
+
+/*
+ * Whether a peer may access all of range[0..n) so (enum nic_access bits). True:
+ * no region goes until nic_mr_release(), which the same thread calls soon, and
+ * nothing else of the nic before.
+ */
+bool nic_mr_hold(struct nic *nic, const struct nic_range *range, int n,
+		 uint32_t access);
+void nic_mr_release(struct nic *nic);
+
 /*
  * qkey: nonzero, drawn by the caller anew for each queue pair. Errors: -ENOSPC
  * /dev/shm is full, -EADDRINUSE no port left in the range, -EMFILE.

@@ -256,6 +256,30 @@ static void check_rdma(struct pair *p, bool done_at_post)
 	assert_int_equal(dev_mr_close(mr), 0);
 }
 
+static void dev_mr_hold__as_registered(void **state)
+{
+	struct pair *p = *state;
+	char mem[8];
+	struct dev_range r[2];
+	struct dev_mr *mr;
+
+	assert_int_equal(dev_mr_open(p->b.dev, mem, 8, DEV_REMOTE_WRITE, &mr),
+			 0);
+	r[0] = (struct dev_range){ mr->addr, 8, mr->key };
+	r[1] = (struct dev_range){ mr->addr + 4, 4, mr->key };
+	assert_true(dev_mr_hold(p->b.dev, r, 2, DEV_REMOTE_WRITE));
+	dev_mr_release(p->b.dev);
+	assert_false(dev_mr_hold(p->b.dev, r, 2, DEV_REMOTE_READ));
+	r[1].len = 5;
+	assert_false(dev_mr_hold(p->b.dev, r, 2, DEV_REMOTE_WRITE));
+	r[1] = (struct dev_range){ mr->addr, 4, mr->key + 1 };
+	assert_false(dev_mr_hold(p->b.dev, r, 2, DEV_REMOTE_WRITE));
+	r[1].len = 0;
+	assert_true(dev_mr_hold(p->b.dev, r, 2, DEV_REMOTE_WRITE));
+	dev_mr_release(p->b.dev);
+	assert_int_equal(dev_mr_close(mr), 0);
+}
+
 static void dev_record_deliver__rdma(void **state)
 {
 	check_rdma(*state, false);
@@ -359,6 +383,7 @@ int main(void)
 		RDM(dev_post__refuses),
 		RDM(dev_record_deliver__any_order_and_twice),
 		RDM(dev_record_set_inline__no_completion),
+		RDM(dev_mr_hold__as_registered),
 		RDM(dev_record_deliver__rdma),
 		RDM(dev_record_set_inline__rdma),
 		RDM(dev_record_run__nobody_there),

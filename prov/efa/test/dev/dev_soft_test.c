@@ -275,6 +275,41 @@ static void dev_post__rdma(void **state)
 	free(local);
 }
 
+/* One bad range of several refuses them all. */
+static void dev_mr_hold__all_or_none(void **state)
+{
+	struct soft *s = *state;
+	char mem[64];
+	struct dev_range r[3];
+	struct dev_mr *mr;
+
+	assert_int_equal(dev_mr_open(s->dev, mem, 64, DEV_REMOTE_WRITE, &mr),
+			 0);
+	for (int i = 0; i < 3; i++)
+		r[i] = (struct dev_range){ mr->addr + 16, 48, mr->key };
+	for (int i = 0; i < 2; i++) {
+		assert_true(dev_mr_hold(s->dev, r, 3, DEV_REMOTE_WRITE));
+		dev_mr_release(s->dev);
+	}
+	assert_false(dev_mr_hold(s->dev, r, 3, DEV_REMOTE_READ));
+	assert_false(
+		dev_mr_hold(s->dev, r, 3, DEV_REMOTE_READ | DEV_REMOTE_WRITE));
+	r[2].len = 49;
+	assert_false(dev_mr_hold(s->dev, r, 3, DEV_REMOTE_WRITE));
+	assert_true(dev_mr_hold(s->dev, r, 2, DEV_REMOTE_WRITE));
+	dev_mr_release(s->dev);
+	r[2] = (struct dev_range){ UINT64_MAX - 8, 16, mr->key };
+	assert_false(dev_mr_hold(s->dev, r, 3, DEV_REMOTE_WRITE));
+	r[2] = (struct dev_range){ mr->addr, 8, mr->key | UINT64_C(1) << 32 };
+	assert_false(dev_mr_hold(s->dev, r, 3, DEV_REMOTE_WRITE));
+	r[2] = (struct dev_range){ 0, 0, 0 };
+	assert_true(dev_mr_hold(s->dev, r, 3, DEV_REMOTE_WRITE));
+	dev_mr_release(s->dev);
+	r[2] = r[0];
+	assert_int_equal(dev_mr_close(mr), 0);
+	assert_false(dev_mr_hold(s->dev, r, 1, DEV_REMOTE_WRITE));
+}
+
 static void dev_poll__many_queue_pairs(void **state)
 {
 	struct soft *s = *state;
@@ -395,6 +430,7 @@ int main(void)
 		RDM(dev_post__batch_of_sends),
 		RDM(dev_post__stops_at_what_it_refuses),
 		RDM(dev_post__rdma),
+		RDM(dev_mr_hold__all_or_none),
 		RDM(dev_poll__many_queue_pairs),
 		RDM(dev_cq_fd__wakes),
 		RDM(dev_qp_close__gone),
