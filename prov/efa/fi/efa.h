@@ -138,6 +138,12 @@ struct efa_eq;
 
 /* 0: may sleep on its fd; -FI_EAGAIN: an event waits. */
 int efa_eq_trywait(struct fid *eq);
+/*
+ * Reports an error that belongs to no operation of fid: number is its
+ * prov_errno, text tells who and where. Dropped while too many wait.
+ */
+void efa_eq_report(struct efa_eq *eq, struct fid *fid, uint32_t number,
+		   const char *text);
 /* For who binds one: it does not close before it is put back. */
 struct efa_eq *efa_eq_get(struct fid *eq);
 void efa_eq_put(struct efa_eq *eq);
@@ -276,6 +282,10 @@ ssize_t efa_cq_readerr(struct fid_cq *cq, struct fi_cq_err_entry *entry,
 		       uint64_t flags);
 const char *efa_cq_strerror(struct fid_cq *cq, int prov_errno,
 			    const void *err_data, char *buf, size_t len);
+/* FI_E* of a prov_errno, 0 for success. */
+int efa_err_of(uint32_t number);
+/* Reports the requests that the endpoint did not carry out. */
+void efa_ep_report(struct efa_ep *ep);
 /* What a completion is in FI_* flags (efa_cq.c). */
 uint64_t efa_cq_flags(const struct rdm_comp *comp);
 
@@ -512,10 +522,10 @@ static inline ssize_t efa_post_recv(struct efa_ep *ep, const struct iovec *iov,
 static inline void efa_ep_progress(struct efa_ep *ep)
 {
 	u_lock(&ep->lock);
-	if (u_likely(ep->rdm))
-		rdm_progress(ep->rdm);
-	else
+	if (u_unlikely(!ep->rdm))
 		efa_dgram_progress(ep->dgram);
+	else if (u_unlikely(rdm_progress(ep->rdm)))
+		efa_ep_report(ep);
 	u_unlock(&ep->lock);
 }
 

@@ -82,7 +82,11 @@ static int bind_eq(struct efa_ep *ep, struct fid *eq)
 {
 	if (ep->eq)
 		return -FI_EINVAL;
+	if (ep->enabled)
+		u_lock(&ep->lock);
 	ep->eq = efa_eq_get(eq);
+	if (ep->enabled)
+		u_unlock(&ep->lock);
 	return 0;
 }
 
@@ -90,7 +94,7 @@ static int ep_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
 {
 	struct efa_ep *ep = ep_of_fid(fid);
 
-	/* Some programs bind the event queue late; no data path knows it. */
+	/* Some programs bind the event queue late. */
 	if (ep->enabled && bfid->fclass != FI_CLASS_EQ)
 		return -FI_EOPBADSTATE;
 	switch (bfid->fclass) {

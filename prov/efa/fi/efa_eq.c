@@ -4,7 +4,9 @@
  *
  * Connectionless endpoints have no events of their own, and insertion into
  * address vectors is done when the call returns, so that what comes out is what
- * the program put in. The list grows; it is never overrun.
+ * the program put in, and the errors of endpoints that belong to no operation.
+ * The list grows; it is never overrun. Only errors, which come of peers, are
+ * kept up to a number.
  *
  * Sleepers wait on a condition. With FI_WAIT_FD and FI_WAIT_UNSPEC an eventfd
  * is readable exactly while the list is not empty.
@@ -21,11 +23,21 @@
 
 #include "util/u_time.h"
 
+#define ERRORS_MAX 64
+
 struct event {
 	STAILQ_ENTRY(event) link;
+	bool error; /* data is a struct error */
 	uint32_t event;
 	size_t len; /* bytes of data */
 	uint8_t data[];
+};
+
+struct error {
+	struct fid *fid;
+	void *context;
+	int err, prov_errno;
+	char text[EFA_ERR_TEXT];
 };
 
 struct efa_eq {
@@ -37,6 +49,8 @@ struct efa_eq {
 	pthread_mutex_t lock; /* of the list */
 	pthread_cond_t cond; /* fired when an event was added */
 	STAILQ_HEAD(, event) events;
+	unsigned int nerrors; /* of events */
+	char err_text[EFA_ERR_TEXT]; /* of the last error read */
 	_Atomic int refs; /* domains and endpoints it is bound to */
 };
 
@@ -91,6 +105,33 @@ static void put(struct efa_eq *eq, struct event *event)
 	pthread_cond_signal(&eq->cond);
 }
 
+static void drop_first(struct efa_eq *eq)
+{
+	struct event *event = STAILQ_FIRST(&eq->events);
+
+	STAILQ_REMOVE_HEAD(&eq->events, link);
+	if (STAILQ_EMPTY(&eq->events))
+		fd_set_readable(eq, false);
+	free(event);
+}
+
+/* Into the caller's buffer, or ours if he brought none (interface 1.5). */
+static void put_err_data(struct efa_eq *eq, struct fi_eq_err_entry *entry)
+{
+	uint32_t version = eq->fabric->fid.api_version;
+	size_t len = strlen(eq->err_text) + 1;
+
+	if (FI_VERSION_LT(version, FI_VERSION(1, 5)) || !entry->err_data_size ||
+	    !entry->err_data) {
+		entry->err_data = eq->err_text;
+		entry->err_data_size = len;
+		return;
+	}
+	entry->err_data_size = u_min(entry->err_data_size, len);
+	memcpy(entry->err_data, eq->err_text, entry->err_data_size);
+	((char *)entry->err_data)[entry->err_data_size - 1] = 0;
+}
+
 /* The first event to the caller; it stays with FI_PEEK. */
 static ssize_t take(struct efa_eq *eq, uint32_t *out, void *buf, size_t len,
 		    uint64_t flags)
@@ -100,18 +141,39 @@ static ssize_t take(struct efa_eq *eq, uint32_t *out, void *buf, size_t len,
 
 	if (!event)
 		return -FI_EAGAIN;
+	if (event->error)
+		return -FI_EAVAIL;
 	bytes = event->len;
 	if (len < bytes)
 		return -FI_ETOOSMALL;
 	*out = event->event;
 	memcpy(buf, event->data, bytes);
-	if (flags & FI_PEEK)
-		return (ssize_t)bytes;
-	STAILQ_REMOVE_HEAD(&eq->events, link);
-	if (STAILQ_EMPTY(&eq->events))
-		fd_set_readable(eq, false);
-	free(event);
+	if (!(flags & FI_PEEK))
+		drop_first(eq);
 	return (ssize_t)bytes;
+}
+
+static ssize_t take_error(struct efa_eq *eq, struct fi_eq_err_entry *entry,
+			  uint64_t flags)
+{
+	struct event *event = STAILQ_FIRST(&eq->events);
+	struct error error;
+
+	if (!event || !event->error)
+		return -FI_EAGAIN;
+	memcpy(&error, event->data, sizeof(error));
+	entry->fid = error.fid;
+	entry->context = error.context;
+	entry->data = 0;
+	entry->err = error.err;
+	entry->prov_errno = error.prov_errno;
+	memcpy(eq->err_text, error.text, sizeof(eq->err_text));
+	put_err_data(eq, entry);
+	if (!(flags & FI_PEEK)) {
+		drop_first(eq);
+		eq->nerrors--;
+	}
+	return sizeof(*entry);
 }
 
 /* ---- operations ---------------------------------------------------------- */
@@ -128,11 +190,42 @@ static ssize_t eq_read(struct fid_eq *fid, uint32_t *event, void *buf,
 	return ret;
 }
 
-/* Nothing reports errors here. */
-static ssize_t eq_readerr(struct fid_eq *eq, struct fi_eq_err_entry *buf,
+static ssize_t eq_readerr(struct fid_eq *fid, struct fi_eq_err_entry *buf,
 			  uint64_t flags)
 {
-	return -FI_EAGAIN;
+	struct efa_eq *eq = eq_of(fid);
+	ssize_t ret;
+
+	pthread_mutex_lock(&eq->lock);
+	ret = take_error(eq, buf, flags);
+	pthread_mutex_unlock(&eq->lock);
+	return ret;
+}
+
+void efa_eq_report(struct efa_eq *eq, struct fid *fid, uint32_t number,
+		   const char *text)
+{
+	struct error error = {
+		.fid = fid,
+		.context = fid->context,
+		.err = efa_err_of(number),
+		.prov_errno = (int)number,
+	};
+	struct event *event = malloc(sizeof(*event) + sizeof(error));
+
+	if (!event)
+		return;
+	strncat(error.text, text, sizeof(error.text) - 1);
+	event->error = true;
+	memcpy(event->data, &error, sizeof(error));
+	pthread_mutex_lock(&eq->lock);
+	if (eq->nerrors < ERRORS_MAX) {
+		eq->nerrors++;
+		put(eq, event);
+		event = NULL;
+	}
+	pthread_mutex_unlock(&eq->lock);
+	free(event);
 }
 
 static ssize_t eq_write(struct fid_eq *fid, uint32_t number, const void *buf,
@@ -148,6 +241,7 @@ static ssize_t eq_write(struct fid_eq *fid, uint32_t number, const void *buf,
 	event = malloc(sizeof(*event) + len);
 	if (!event)
 		return -FI_ENOMEM;
+	event->error = false;
 	event->event = number;
 	event->len = len;
 	memcpy(event->data, buf, len);
@@ -189,13 +283,7 @@ static ssize_t eq_sread(struct fid_eq *fid, uint32_t *event, void *buf,
 static const char *eq_strerror(struct fid_eq *eq, int prov_errno,
 			       const void *err_data, char *buf, size_t len)
 {
-	const char *text = fi_strerror(prov_errno);
-
-	if (!buf || !len)
-		return text;
-	buf[0] = 0;
-	strncat(buf, text, len - 1);
-	return buf;
+	return efa_cq_strerror(NULL, prov_errno, err_data, buf, len);
 }
 
 static int eq_control(struct fid *fid, int command, void *arg)

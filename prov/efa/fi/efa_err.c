@@ -49,6 +49,8 @@ static const struct reason {
 	  "the address of a remote access is not registered for it" },
 	{ RDM_ERR_HANDSHAKE, FI_EOTHER, "no handshake could be sent" },
 	{ RDM_ERR_SIZE, FI_EOTHER, "sizes of request and buffer differ" },
+	{ RDM_ERR_ATOMIC, FI_EOTHER,
+	  "no atomic operation of that kind on that datatype" },
 	{ RDM_ERR_PEER_GONE, FI_ECONNABORTED,
 	  "the peer was there and is gone" },
 	{ RDM_ERR_PEER_SILENT, FI_ECONNABORTED,
@@ -69,23 +71,53 @@ static const struct reason *reason_of(uint32_t number)
 	return &unknown;
 }
 
+int efa_err_of(uint32_t number)
+{
+	return reason_of(number)->err;
+}
+
+static void describe_ends(uint32_t number, const struct dev_addr *here,
+			  const struct dev_addr *there, char *buf, size_t len)
+{
+	static const struct dev_addr nobody;
+	char self[EFA_ADDR_TEXT], peer[EFA_ADDR_TEXT] = "unknown";
+
+	efa_addr_text(here, self, sizeof(self));
+	if (memcmp(there, &nobody, sizeof(nobody)) != 0)
+		efa_addr_text(there, peer, sizeof(peer));
+	snprintf(buf, len, "%s; here %s, peer %s", reason_of(number)->text,
+		 self, peer);
+}
+
 /* Writes the text of an error; returns its length with the end. */
 static size_t describe(const struct rdm_comp *comp, char *buf, size_t len)
 {
-	static const struct dev_addr nobody;
 	const struct rdm_comp_error *error = comp->error;
-	char self[EFA_ADDR_TEXT], peer[EFA_ADDR_TEXT] = "unknown";
 
-	if (!error) {
+	if (error)
+		describe_ends(comp->err, &error->self, &error->peer, buf, len);
+	else
 		snprintf(buf, len, "%s", reason_of(comp->err)->text);
-		return strlen(buf) + 1;
-	}
-	efa_addr_text(&error->self, self, sizeof(self));
-	if (memcmp(&error->peer, &nobody, sizeof(nobody)) != 0)
-		efa_addr_text(&error->peer, peer, sizeof(peer));
-	snprintf(buf, len, "%s; here %s, peer %s", reason_of(comp->err)->text,
-		 self, peer);
 	return strlen(buf) + 1;
+}
+
+/* The endpoint's lock is held. Without an event queue the log is all. */
+U_COLD void efa_ep_report(struct efa_ep *ep)
+{
+	struct rdm_refusal refusal;
+	struct dev_addr self;
+	char text[EFA_ERR_TEXT];
+
+	rdm_ep_addr(ep->rdm, &self);
+	while (rdm_ep_refusal(ep->rdm, &refusal)) {
+		describe_ends(refusal.err, &self, &refusal.peer, text,
+			      sizeof(text));
+		u_info("a request of a peer was refused (%u): %s", refusal.err,
+		       text);
+		if (ep->eq)
+			efa_eq_report(ep->eq, &ep->own.fid.fid, refusal.err,
+				      text);
+	}
 }
 
 /*

@@ -47,6 +47,7 @@ enum rdm_err {
 	RDM_ERR_RMA_ADDR = 4111,
 	RDM_ERR_HANDSHAKE = 4113,
 	RDM_ERR_SIZE = 4115,
+	RDM_ERR_ATOMIC = 4118, /* no such atomic: operation or datatype */
 	RDM_ERR_PEER_GONE = 4124, /* after a handshake */
 	RDM_ERR_PEER_SILENT = 4126, /* before any handshake */
 	RDM_ERR_PEER_ABORT = 4127, /* the peer gave the operation up */
@@ -202,8 +203,20 @@ void rdm_ep_forget(struct rdm_ep *ep, uint64_t index);
 /* Bytes that fit one packet whatever headers it needs: for inject limits. */
 size_t rdm_inject_max(uint32_t mtu);
 
-/* Receives completions and packets, goes on with what waits. */
-void rdm_progress(struct rdm_ep *ep);
+/*
+ * Receives completions and packets, goes on with what waits. True:
+ * rdm_ep_refusal() has something to tell.
+ */
+bool rdm_progress(struct rdm_ep *ep);
+
+/* A request of a peer that was not carried out. */
+struct rdm_refusal {
+	uint32_t err; /* enum rdm_err */
+	struct dev_addr peer;
+};
+
+/* Takes the oldest one. False: there is none. */
+bool rdm_ep_refusal(struct rdm_ep *ep, struct rdm_refusal *refusal);
 
 /* See dev_cq_fd and dev_cq_arm; arm says 1 too when packets wait to go out. */
 int rdm_ep_fd(struct rdm_ep *ep);
@@ -285,6 +298,7 @@ struct rdm_stats {
 	uint64_t unexpected; /* messages that had to be kept */
 	uint64_t reordered; /* messages that came early */
 	uint64_t pressure; /* times peers were held back */
+	uint64_t refused; /* requests not carried out */
 };
 
 const struct rdm_stats *rdm_ep_stats(const struct rdm_ep *ep);

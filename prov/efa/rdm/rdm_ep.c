@@ -126,6 +126,7 @@ static void ops_free(struct rdm_ep *ep)
 	cursor = 0;
 	while ((msg = u_pool_next(&ep->msgs, &cursor)))
 		rdm_msg_free(ep, msg);
+	rdm_ctl_drop(ep, NULL);
 }
 
 void rdm_ep_close(struct rdm_ep *ep)
@@ -166,7 +167,7 @@ static __attribute__((noinline)) void resume(struct rdm_ep *ep)
 		   !TAILQ_EMPTY(&ep->reading);
 }
 
-void rdm_progress(struct rdm_ep *ep)
+bool rdm_progress(struct rdm_ep *ep)
 {
 	struct dev_wc wc[RDM_POLL_BATCH];
 	int n = dev_poll(ep->cq, wc, RDM_POLL_BATCH);
@@ -177,6 +178,7 @@ void rdm_progress(struct rdm_ep *ep)
 		dev_give_back(ep->cq);
 	if (u_unlikely(ep->busy))
 		resume(ep);
+	return ep->nrefused != 0;
 }
 
 /* Whether the device still holds something of ours. */

@@ -6,6 +6,7 @@
  *   rdm_tx.c    a send's life, control packets     rdm_msg.c  incoming message
  *   rdm_bulk.c  the bytes after the first packet   rdm_rx.c   posted receives
  *   rdm_rma.c   device read and write              rdm_kept.c its memory
+ *   rdm_target.c  what peers' requests may touch
  *   rdm_ep.c    open, progress, close              rdm_peer.c who is who
  *
  * Nouns
@@ -38,8 +39,11 @@
 #define RDM_POLL_BATCH 16
 /* Packets granted by one CTS. */
 #define RDM_CTS_PKTS 32
-/* Longest control packet (a HANDSHAKE with all its headers). */
+/* Control packets up to this length (a HANDSHAKE with all its headers) need no
+   memory of their own. */
 #define RDM_CTL_MAX 64
+/* Refused requests that are remembered. */
+#define RDM_REFUSALS_MAX 8
 
 TAILQ_HEAD(rdm_tx_list, rdm_tx);
 TAILQ_HEAD(rdm_msg_list, rdm_msg);
@@ -193,6 +197,7 @@ struct rdm_ctl {
 	bool posted;
 	uint64_t since; /* when the device first refused it; 0: never */
 	uint32_t len;
+	uint8_t *large; /* the packet, malloced; NULL: it lies in bytes */
 	uint8_t bytes[RDM_CTL_MAX];
 };
 
@@ -221,6 +226,7 @@ struct rdm_ep {
 	struct rdm_keyq by_addr;
 	/* Work that waits for room; busy is true while any of it is there. */
 	bool busy;
+	uint32_t nrefused; /* entries of refused */
 	struct rdm_ctl_list ctls;
 	struct rdm_ctl_list ctls_posted;
 	struct rdm_tx_list sending;
@@ -232,6 +238,7 @@ struct rdm_ep {
 	struct rdm_msg_list claimed;
 	uint64_t held; /* bytes of unexpected messages */
 	bool pressure; /* peers are held back */
+	struct rdm_refusal refused[RDM_REFUSALS_MAX]; /* oldest first */
 	struct rdm_stats stats;
 };
 
@@ -315,6 +322,9 @@ void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
 /* Sends a control packet now or, without room, later; in any case. */
 void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
 		  struct rdm_pkt *pkt);
+/* The same with len bytes of payload, which are copied. */
+void rdm_ctl_send_data(struct rdm_ep *ep, struct rdm_peer *peer,
+		       struct rdm_pkt *pkt, const void *data, uint32_t len);
 /* Posts what waited, as far as there is room. */
 void rdm_ctl_resume(struct rdm_ep *ep);
 void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl,
@@ -345,6 +355,20 @@ void rdm_bulk_done(struct rdm_ep *ep, struct rdm_peer *peer,
 
 bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx);
 void rdm_rma_written(struct rdm_ep *ep, const struct dev_wc *wc);
+
+/* ---- rdm_target.c ------------------------------------------------------- */
+
+/*
+ * Whether a peer may access all of iov[0..n) so (enum dev_access bits). True:
+ * it stays registered until rdm_target_release(), and nothing may be posted or
+ * registered before. Ranges of no bytes need no key.
+ */
+bool rdm_target_hold(struct rdm_ep *ep, const struct rdm_pkt_iov *iov,
+		     uint32_t n, uint32_t access);
+void rdm_target_release(struct rdm_ep *ep);
+/* A request is not carried out: remembers why. */
+void rdm_target_refuse(struct rdm_ep *ep, const struct rdm_peer *peer,
+		       uint32_t err);
 
 /* ---- rdm_rx.c ----------------------------------------------------------------------- */
 

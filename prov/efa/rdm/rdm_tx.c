@@ -176,6 +176,7 @@ static void ctl_move(struct rdm_ep *ep, struct rdm_ctl *ctl, bool posted)
 static void ctl_free(struct rdm_ep *ep, struct rdm_ctl *ctl)
 {
 	TAILQ_REMOVE(ctl->posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
+	free(ctl->large);
 	u_pool_put(&ep->ctl_pool, ctl);
 }
 
@@ -186,7 +187,7 @@ static bool ctl_post(struct rdm_ep *ep, struct rdm_ctl *ctl)
 		.id = rdm_wr_id(RDM_WR_CTL, u_pool_id(ctl)),
 		.ah = ctl->peer->ah,
 		.op = DEV_SEND,
-		.hdr = ctl->bytes,
+		.hdr = ctl->large ? ctl->large : ctl->bytes,
 		.hdr_len = ctl->len,
 	};
 
@@ -199,28 +200,59 @@ static bool ctl_post(struct rdm_ep *ep, struct rdm_ctl *ctl)
 	return true;
 }
 
-void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_pkt *pkt)
+/* Makes a packet with its payload; NULL without memory. */
+static struct rdm_ctl *ctl_new(struct rdm_ep *ep, const struct rdm_pkt *pkt,
+			       const void *data, uint32_t len)
+{
+	struct rdm_ctl *ctl = u_pool_get(&ep->ctl_pool);
+	uint32_t hdr_len = rdm_pkt_hdr_len(pkt);
+	uint8_t *bytes;
+
+	if (!ctl)
+		return NULL;
+	assert(hdr_len <= RDM_CTL_MAX);
+	ctl->large = NULL;
+	if (u_unlikely(hdr_len + len > RDM_CTL_MAX)) {
+		ctl->large = malloc(hdr_len + len);
+		if (!ctl->large) {
+			u_pool_put(&ep->ctl_pool, ctl);
+			return NULL;
+		}
+	}
+	bytes = ctl->large ? ctl->large : ctl->bytes;
+	rdm_pkt_build(bytes, pkt);
+	if (len)
+		memcpy(bytes + hdr_len, data, len);
+	ctl->len = hdr_len + len;
+	return ctl;
+}
+
+void rdm_ctl_send_data(struct rdm_ep *ep, struct rdm_peer *peer,
+		       struct rdm_pkt *pkt, const void *data, uint32_t len)
 {
 	struct rdm_ctl *ctl;
 
 	if (peer->gone)
 		return;
-	ctl = u_pool_get(&ep->ctl_pool);
+	rdm_pkt_identity(ep, peer, pkt);
+	ctl = ctl_new(ep, pkt, data, len);
 	if (!ctl) {
 		u_warn("no memory for a %s packet; an operation of a peer "
 		       "will not complete",
 		       rdm_pkt_row(pkt->type)->name);
 		return;
 	}
-	rdm_pkt_identity(ep, peer, pkt);
-	assert(rdm_pkt_hdr_len(pkt) <= RDM_CTL_MAX);
 	ctl->peer = peer;
 	ctl->posted = false;
 	ctl->since = 0;
-	ctl->len = rdm_pkt_build(ctl->bytes, pkt);
 	TAILQ_INSERT_TAIL(&ep->ctls, ctl, link);
 	if (!ctl_post(ep, ctl))
 		ep->busy = true;
+}
+
+void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_pkt *pkt)
+{
+	rdm_ctl_send_data(ep, peer, pkt, NULL, 0);
 }
 
 void rdm_ctl_resume(struct rdm_ep *ep)

@@ -86,6 +86,63 @@ static void read__empty(void **state)
 	close_eq();
 }
 
+static void report(uint32_t number, const char *text)
+{
+	struct efa_eq *of = efa_eq_get(&eq->fid);
+
+	efa_eq_report(of, &fabric->fid, number, text);
+	efa_eq_put(of);
+}
+
+static void readerr__in_turn(void **state)
+{
+	struct fi_eq_err_entry error = { .err_data_size = 0 };
+	uint8_t buf[64];
+	uint32_t event;
+	char text[16];
+
+	open_eq(FI_WRITE, FI_WAIT_NONE);
+	write_one(1);
+	report(4118, "who and where");
+	write_one(2);
+	assert_int_equal(fi_eq_readerr(eq, &error, 0), -FI_EAGAIN);
+	assert_int_equal(read_one(0), 1);
+	assert_int_equal(fi_eq_read(eq, &event, buf, sizeof(buf), 0),
+			 -FI_EAVAIL);
+	for (int i = 0; i < 2; i++) {
+		error.err_data_size = 0;
+		assert_int_equal(fi_eq_readerr(eq, &error, i ? 0 : FI_PEEK),
+				 sizeof(error));
+		assert_ptr_equal(error.fid, &fabric->fid);
+		assert_ptr_equal(error.context, fabric->fid.context);
+		assert_int_equal(error.err, FI_EOTHER);
+		assert_int_equal(error.prov_errno, 4118);
+		assert_string_equal(error.err_data, "who and where");
+	}
+	assert_string_equal(fi_eq_strerror(eq, error.prov_errno, error.err_data,
+					   text, sizeof(text)),
+			    "who and where");
+	assert_int_equal(read_one(0), 2);
+	close_eq();
+}
+
+/* Peers cause errors: what nobody reads must not grow for ever. */
+static void readerr__of_too_many(void **state)
+{
+	struct fi_eq_err_entry error = { .err = 0 };
+	int n = 0;
+
+	open_eq(FI_WRITE, FI_WAIT_NONE);
+	for (int i = 0; i < 1000; i++)
+		report(4111, "again");
+	while (fi_eq_readerr(eq, &error, 0) > 0)
+		n++;
+	assert_in_range(n, 1, 100);
+	report(4111, "once more");
+	assert_int_equal(fi_eq_readerr(eq, &error, 0), sizeof(error));
+	close_eq();
+}
+
 static void read__into_too_little_loses_nothing(void **state)
 {
 	uint32_t event;
@@ -185,8 +242,8 @@ static void strerror__is_never_null(void **state)
 
 	open_eq(0, FI_WAIT_NONE);
 	assert_non_null(fi_eq_strerror(eq, 5, NULL, NULL, 0));
-	assert_string_equal(fi_eq_strerror(eq, 5, NULL, buf, sizeof(buf)),
-			    "Input/o");
+	assert_string_equal(fi_eq_strerror(eq, 4105, NULL, buf, sizeof(buf)),
+			    "out of ");
 	close_eq();
 }
 
@@ -202,6 +259,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(read__in_the_order_written),
 		cmocka_unit_test(read__empty),
+		cmocka_unit_test(readerr__in_turn),
+		cmocka_unit_test(readerr__of_too_many),
 		cmocka_unit_test(read__into_too_little_loses_nothing),
 		cmocka_unit_test(write__must_have_been_asked_for),
 		cmocka_unit_test(fd__is_readable_while_there_are_events),
