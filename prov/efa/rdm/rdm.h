@@ -63,6 +63,8 @@ enum rdm_comp_kind {
 	RDM_COMP_RECV,
 	RDM_COMP_READ,
 	RDM_COMP_WRITE,
+	RDM_COMP_ATOMIC, /* without a result */
+	RDM_COMP_FETCH, /* an atomic whose result is there */
 	RDM_COMP_REMOTE_WRITE, /* a peer wrote here with CQ data */
 	RDM_COMP_RELEASE, /* a multi-receive buffer is the user's again */
 	RDM_COMP_KINDS,
@@ -291,6 +293,87 @@ struct rdm_rma {
 
 /* As rdm_send. */
 int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op);
+
+/* ---- atomics -------------------------------------------------------------- */
+
+enum rdm_atomic_kind {
+	RDM_ATOMIC_BASE, /* changes the target */
+	RDM_ATOMIC_FETCH, /* and tells what it held */
+	RDM_ATOMIC_COMPARE, /* changes what compares as wished, and tells */
+};
+
+/* Operations and datatypes by the numbers that they have on the wire. */
+enum rdm_atomic_op {
+	RDM_ATOMIC_MIN,
+	RDM_ATOMIC_MAX,
+	RDM_ATOMIC_SUM,
+	RDM_ATOMIC_PROD,
+	RDM_ATOMIC_LOR,
+	RDM_ATOMIC_LAND,
+	RDM_ATOMIC_BOR,
+	RDM_ATOMIC_BAND,
+	RDM_ATOMIC_LXOR,
+	RDM_ATOMIC_BXOR,
+	RDM_ATOMIC_READ,
+	RDM_ATOMIC_WRITE,
+	RDM_ATOMIC_CSWAP, /* this one and those behind it compare */
+	RDM_ATOMIC_CSWAP_NE,
+	RDM_ATOMIC_CSWAP_LE,
+	RDM_ATOMIC_CSWAP_LT,
+	RDM_ATOMIC_CSWAP_GE,
+	RDM_ATOMIC_CSWAP_GT,
+	RDM_ATOMIC_MSWAP,
+	RDM_ATOMIC_OPS,
+};
+
+enum rdm_datatype {
+	RDM_INT8,
+	RDM_UINT8,
+	RDM_INT16,
+	RDM_UINT16,
+	RDM_INT32,
+	RDM_UINT32,
+	RDM_INT64,
+	RDM_UINT64,
+	RDM_FLOAT,
+	RDM_DOUBLE,
+	RDM_FLOAT_COMPLEX,
+	RDM_DOUBLE_COMPLEX,
+	RDM_LONG_DOUBLE,
+	RDM_LONG_DOUBLE_COMPLEX,
+	RDM_INT128,
+	RDM_UINT128,
+	RDM_DATATYPES,
+};
+
+/* Bytes of an element; 0: there is no such datatype. */
+uint32_t rdm_atomic_size(uint32_t type);
+/* Whether the operation, of that kind, is there for the datatype. */
+bool rdm_atomic_valid(enum rdm_atomic_kind kind, uint32_t op, uint32_t type);
+/* Bytes of operands of one operation at most; those that compare: half. */
+size_t rdm_atomic_max(uint32_t mtu);
+
+struct rdm_atomic {
+	enum rdm_atomic_kind kind;
+	uint32_t op; /* enum rdm_atomic_op */
+	uint32_t type; /* enum rdm_datatype */
+	/* Lists of up to RDM_IOV_MAX elements, as many bytes in each. The bytes
+	   of iov and compare are the caller's again at return. */
+	const struct iovec *iov; /* not looked at by ATOMIC_READ */
+	const struct iovec *compare; /* COMPARE */
+	const struct iovec *result; /* FETCH and COMPARE; copied, filled later */
+	const struct dev_range *target; /* in the peer's regions */
+	uint32_t iovcnt, comparecnt, resultcnt, targetcnt;
+	uint32_t flags; /* INJECT, COMPLETION, DELIVERY */
+	uint64_t to;
+	void *context;
+};
+
+/*
+ * As rdm_send; -EOPNOTSUPP no such operation, -EINVAL lists of unlike lengths
+ * or parts of elements, -EMSGSIZE more bytes than rdm_atomic_max().
+ */
+int rdm_atomic(struct rdm_ep *ep, const struct rdm_atomic *op);
 
 struct rdm_stats {
 	uint64_t bad_packets; /* dropped: malformed, stale or foreign */

@@ -195,7 +195,8 @@ static struct rdm_tx *tx_named(struct rdm_ep *ep, struct rdm_peer *peer,
 {
 	struct rdm_tx *tx = u_pool_at(&ep->txs, id);
 
-	if (tx && tx->peer == peer && tx->kind == RDM_TX_MSG)
+	if (tx && tx->peer == peer &&
+	    (tx->kind == RDM_TX_MSG || tx->kind == RDM_TX_ATOMIC))
 		return tx;
 	ep->stats.bad_packets++;
 	return NULL;

@@ -78,6 +78,9 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 		return -ENOMEM;
 	ep->config = *config;
 	limits_set(ep);
+	ep->scratch = malloc(ep->mtu);
+	if (!ep->scratch)
+		goto free_struct;
 	pools_init(ep);
 	TAILQ_INIT(&ep->ctls);
 	TAILQ_INIT(&ep->ctls_posted);
@@ -111,6 +114,8 @@ fini_match:
 	rdm_match_fini(&ep->match[0]);
 free_ep:
 	pools_fini(ep);
+	free(ep->scratch);
+free_struct:
 	free(ep);
 	return ret;
 }
@@ -138,6 +143,7 @@ void rdm_ep_close(struct rdm_ep *ep)
 	rdm_match_fini(&ep->match[1]);
 	rdm_match_fini(&ep->match[0]);
 	pools_fini(ep);
+	free(ep->scratch);
 	free(ep);
 }
 

@@ -6,7 +6,7 @@
  *   rdm_tx.c    a send's life, control packets     rdm_msg.c  incoming message
  *   rdm_bulk.c  the bytes after the first packet   rdm_rx.c   posted receives
  *   rdm_rma.c   device read and write              rdm_kept.c its memory
- *   rdm_target.c  what peers' requests may touch
+ *   rdm_atomic.c, rdm_atomic_in.c  atomics      rdm_target.c what may be touched
  *   rdm_ep.c    open, progress, close              rdm_peer.c who is who
  *
  * Nouns
@@ -82,7 +82,13 @@ enum rdm_tx_state {
 	RDM_TX_WAIT_CTS, /* window used up */
 };
 
-enum rdm_tx_kind { RDM_TX_MSG, RDM_TX_READ, RDM_TX_WRITE };
+enum rdm_tx_kind {
+	RDM_TX_MSG,
+	RDM_TX_READ,
+	RDM_TX_WRITE,
+	RDM_TX_ATOMIC, /* without a result */
+	RDM_TX_FETCH, /* an atomic; iov is where its result goes */
+};
 
 struct rdm_tx {
 	TAILQ_ENTRY(rdm_tx) link; /* peer->txs */
@@ -92,7 +98,7 @@ struct rdm_tx {
 	uint8_t state; /* enum rdm_tx_state */
 	uint8_t kind; /* enum rdm_tx_kind */
 	uint8_t type; /* enum rdm_pkt_type of its packets */
-	bool wait_done; /* RECEIPT or EOR is still to come */
+	bool wait_done; /* RECEIPT, EOR or ATOMRSP is still to come */
 	uint32_t flags; /* enum rdm_flags */
 	uint32_t err; /* enum rdm_err, first one */
 	uint32_t wrs; /* posted and not completed */
@@ -232,6 +238,7 @@ struct rdm_ep {
 	struct rdm_tx_list sending;
 	struct rdm_msg_list reading;
 	/* Memory. */
+	uint8_t *scratch; /* [mtu], of a function: for an atomic's bytes */
 	struct u_pool peers, txs, rxs, msgs, ctl_pool;
 	struct rdm_rx_list posted; /* every posted receive */
 	uint32_t nwaiting; /* of those: not multi-receive buffers */
@@ -355,6 +362,15 @@ void rdm_bulk_done(struct rdm_ep *ep, struct rdm_peer *peer,
 
 bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx);
 void rdm_rma_written(struct rdm_ep *ep, const struct dev_wc *wc);
+
+/* ---- rdm_atomic.c, rdm_atomic_in.c ---------------------------------------- */
+
+/* A peer's request, in its turn. */
+void rdm_atomic_in(struct rdm_ep *ep, struct rdm_peer *peer,
+		   const struct rdm_pkt *pkt);
+/* The result of one of ours. */
+void rdm_atomic_result(struct rdm_ep *ep, struct rdm_peer *peer,
+		       const struct rdm_pkt *pkt);
 
 /* ---- rdm_target.c ------------------------------------------------------- */
 

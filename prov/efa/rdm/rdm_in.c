@@ -95,6 +95,23 @@ static void begun(struct rdm_ep *ep, struct rdm_peer *peer,
 		ep->stats.duplicates++;
 }
 
+/* A message or an atomic in its turn. */
+static void in_turn(struct rdm_ep *ep, struct rdm_peer *peer,
+		    const struct rdm_pkt *pkt)
+{
+	switch (pkt->type) {
+	case RDM_PKT_WRITE_RTA:
+	case RDM_PKT_FETCH_RTA:
+	case RDM_PKT_COMPARE_RTA:
+	case RDM_PKT_DC_WRITE_RTA:
+		rdm_atomic_in(ep, peer, pkt);
+		break;
+	default:
+		rdm_msg_first(ep, peer, pkt);
+		break;
+	}
+}
+
 U_COLD static void replay(struct rdm_ep *ep, struct rdm_peer *peer)
 {
 	struct rdm_reorder_pkt *early;
@@ -109,7 +126,7 @@ U_COLD static void replay(struct rdm_ep *ep, struct rdm_peer *peer)
 
 			if (!rdm_pkt_parse(early->bytes, early->len, &pkt)) {
 				if (first)
-					rdm_msg_first(ep, peer, &pkt);
+					in_turn(ep, peer, &pkt);
 				else
 					begun(ep, peer, &pkt);
 				first = false;
@@ -120,12 +137,12 @@ U_COLD static void replay(struct rdm_ep *ep, struct rdm_peer *peer)
 	}
 }
 
-static void rtm_in(struct rdm_ep *ep, struct rdm_peer *peer,
-		   const struct rdm_pkt *pkt, const struct dev_wc *wc)
+static void numbered_in(struct rdm_ep *ep, struct rdm_peer *peer,
+			const struct rdm_pkt *pkt, const struct dev_wc *wc)
 {
 	if (u_likely(pkt->msg_id == peer->rx_msg_id)) {
 		peer->rx_msg_id++;
-		rdm_msg_first(ep, peer, pkt);
+		in_turn(ep, peer, pkt);
 		if (u_unlikely(!rdm_reorder_empty(&peer->early)))
 			replay(ep, peer);
 	} else if (u_seq_before(pkt->msg_id, peer->rx_msg_id)) {
@@ -168,6 +185,13 @@ static void done_in(struct rdm_ep *ep, struct rdm_peer *peer,
 	rdm_bulk_done(ep, peer, pkt);
 }
 
+static void atomrsp_in(struct rdm_ep *ep, struct rdm_peer *peer,
+		       const struct rdm_pkt *pkt, const struct dev_wc *wc)
+{
+	(void)wc;
+	rdm_atomic_result(ep, peer, pkt);
+}
+
 /* A zero-length write without targets only asks for our HANDSHAKE. */
 static void write_in(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt, const struct dev_wc *wc)
@@ -186,22 +210,27 @@ static const handler handlers[256] = {
 	[RDM_PKT_CTSDATA] = ctsdata_in,
 	[RDM_PKT_EOR] = done_in,
 	[RDM_PKT_RECEIPT] = done_in,
+	[RDM_PKT_ATOMRSP] = atomrsp_in,
 	[RDM_PKT_HANDSHAKE] = handshake_in,
 	[RDM_PKT_EAGER_RTW] = write_in,
-	[RDM_PKT_EAGER_MSGRTM] = rtm_in,
-	[RDM_PKT_EAGER_TAGRTM] = rtm_in,
-	[RDM_PKT_MEDIUM_MSGRTM] = rtm_in,
-	[RDM_PKT_MEDIUM_TAGRTM] = rtm_in,
-	[RDM_PKT_LONGCTS_MSGRTM] = rtm_in,
-	[RDM_PKT_LONGCTS_TAGRTM] = rtm_in,
-	[RDM_PKT_LONGREAD_MSGRTM] = rtm_in,
-	[RDM_PKT_LONGREAD_TAGRTM] = rtm_in,
-	[RDM_PKT_DC_EAGER_MSGRTM] = rtm_in,
-	[RDM_PKT_DC_EAGER_TAGRTM] = rtm_in,
-	[RDM_PKT_DC_MEDIUM_MSGRTM] = rtm_in,
-	[RDM_PKT_DC_MEDIUM_TAGRTM] = rtm_in,
-	[RDM_PKT_DC_LONGCTS_MSGRTM] = rtm_in,
-	[RDM_PKT_DC_LONGCTS_TAGRTM] = rtm_in,
+	[RDM_PKT_EAGER_MSGRTM] = numbered_in,
+	[RDM_PKT_EAGER_TAGRTM] = numbered_in,
+	[RDM_PKT_MEDIUM_MSGRTM] = numbered_in,
+	[RDM_PKT_MEDIUM_TAGRTM] = numbered_in,
+	[RDM_PKT_LONGCTS_MSGRTM] = numbered_in,
+	[RDM_PKT_LONGCTS_TAGRTM] = numbered_in,
+	[RDM_PKT_WRITE_RTA] = numbered_in,
+	[RDM_PKT_FETCH_RTA] = numbered_in,
+	[RDM_PKT_COMPARE_RTA] = numbered_in,
+	[RDM_PKT_LONGREAD_MSGRTM] = numbered_in,
+	[RDM_PKT_LONGREAD_TAGRTM] = numbered_in,
+	[RDM_PKT_DC_EAGER_MSGRTM] = numbered_in,
+	[RDM_PKT_DC_EAGER_TAGRTM] = numbered_in,
+	[RDM_PKT_DC_MEDIUM_MSGRTM] = numbered_in,
+	[RDM_PKT_DC_MEDIUM_TAGRTM] = numbered_in,
+	[RDM_PKT_DC_LONGCTS_MSGRTM] = numbered_in,
+	[RDM_PKT_DC_LONGCTS_TAGRTM] = numbered_in,
+	[RDM_PKT_DC_WRITE_RTA] = numbered_in,
 };
 
 /* Whether the identity in a packet is that of the peer. */

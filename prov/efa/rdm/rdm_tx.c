@@ -99,6 +99,8 @@ void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
 		[RDM_TX_MSG] = { RDM_COMP_SEND, RDM_CNTR_SEND },
 		[RDM_TX_READ] = { RDM_COMP_READ, RDM_CNTR_READ },
 		[RDM_TX_WRITE] = { RDM_COMP_WRITE, RDM_CNTR_WRITE },
+		[RDM_TX_ATOMIC] = { RDM_COMP_ATOMIC, RDM_CNTR_WRITE },
+		[RDM_TX_FETCH] = { RDM_COMP_FETCH, RDM_CNTR_READ },
 	};
 	struct rdm_comp comp;
 
