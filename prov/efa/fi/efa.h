@@ -430,6 +430,12 @@ extern struct fi_ops_cm efa_cm_ops;
 extern struct fi_ops_msg efa_msg_ops;
 extern struct fi_ops_tagged efa_tagged_ops;
 extern struct fi_ops_rma efa_rma_ops;
+extern struct fi_ops_atomic efa_atomic_ops;
+
+/* efa_atomic.c: fi_query_atomic of a domain. */
+int efa_atomic_query(struct fid_domain *domain, enum fi_datatype type,
+		     enum fi_op op, struct fi_atomic_attr *attr,
+		     uint64_t flags);
 
 /* ---- datagrams (efa_dgram.c, efa_dgram_msg.c) ---------------------------- */
 
@@ -457,7 +463,7 @@ int efa_dgram_arm(struct efa_dgram *dgram);
 extern struct fi_ops_msg efa_nosys_msg, efa_disabled_msg;
 extern struct fi_ops_tagged efa_nosys_tagged, efa_disabled_tagged;
 extern struct fi_ops_rma efa_nosys_rma, efa_disabled_rma;
-extern struct fi_ops_atomic efa_nosys_atomic;
+extern struct fi_ops_atomic efa_nosys_atomic, efa_disabled_atomic;
 extern struct fi_ops_collective efa_nosys_collective;
 
 int efa_nosys_bind(struct fid *fid, struct fid *bfid, uint64_t flags);

@@ -11,17 +11,19 @@
 
 #include <string.h>
 
-#define PRIMARY_CAPS                                                  \
-	(FI_MSG | FI_RMA | FI_TAGGED | FI_READ | FI_WRITE | FI_SEND | \
-	 FI_RECV | FI_REMOTE_READ | FI_REMOTE_WRITE | FI_DIRECTED_RECV)
+#define PRIMARY_CAPS                                                    \
+	(FI_MSG | FI_RMA | FI_TAGGED | FI_ATOMIC | FI_READ | FI_WRITE | \
+	 FI_SEND | FI_RECV | FI_REMOTE_READ | FI_REMOTE_WRITE |         \
+	 FI_DIRECTED_RECV)
 #define SEND_CAPS (FI_SEND | FI_RECV)
 #define RMA_TARGET_CAPS (FI_REMOTE_READ | FI_REMOTE_WRITE)
 #define RMA_CAPS (FI_READ | FI_WRITE | RMA_TARGET_CAPS)
 #define COMM_CAPS (FI_LOCAL_COMM | FI_REMOTE_COMM)
 
-#define TX_CAPS (FI_MSG | FI_TAGGED | FI_RMA | FI_SEND | FI_READ | FI_WRITE)
-#define RX_CAPS                                                    \
-	(FI_MSG | FI_TAGGED | FI_RMA | FI_RECV | RMA_TARGET_CAPS | \
+#define TX_CAPS \
+	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_SEND | FI_READ | FI_WRITE)
+#define RX_CAPS                                                                \
+	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_RECV | RMA_TARGET_CAPS | \
 	 FI_DIRECTED_RECV | FI_MULTI_RECV | FI_SOURCE)
 
 #define TX_OP_FLAGS                                       \
@@ -52,7 +54,7 @@ static uint64_t add_directions(uint64_t caps)
 {
 	if ((caps & (FI_MSG | FI_TAGGED)) && !(caps & SEND_CAPS))
 		caps |= SEND_CAPS;
-	if ((caps & FI_RMA) && !(caps & RMA_CAPS))
+	if ((caps & (FI_RMA | FI_ATOMIC)) && !(caps & RMA_CAPS))
 		caps |= RMA_CAPS;
 	return caps;
 }
@@ -236,6 +238,26 @@ static bool match_domain(struct fi_info *info,
 	       covers(have->max_err_data, hint->max_err_data);
 }
 
+/* All orders are kept; what is promised is what was asked for. */
+static bool match_order(uint64_t *have, uint64_t hint)
+{
+	if (hint & ~*have)
+		return false;
+	if (hint)
+		*have = hint;
+	return true;
+}
+
+static void match_order_sizes(struct fi_ep_attr *ep, uint64_t order)
+{
+	if (!(order & FI_ORDER_ATOMIC_RAW))
+		ep->max_order_raw_size = 0;
+	if (!(order & FI_ORDER_ATOMIC_WAR))
+		ep->max_order_war_size = 0;
+	if (!(order & FI_ORDER_ATOMIC_WAW))
+		ep->max_order_waw_size = 0;
+}
+
 static bool match_tx(struct fi_info *info, const struct fi_tx_attr *hint)
 {
 	struct fi_tx_attr *tx = info->tx_attr;
@@ -247,8 +269,9 @@ static bool match_tx(struct fi_info *info, const struct fi_tx_attr *hint)
 	if (info->ep_attr->type == FI_EP_DGRAM)
 		op_flags &= ~FI_DELIVERY_COMPLETE;
 	if ((hint->caps & ~tx->caps) || (hint->op_flags & ~op_flags) ||
-	    (hint->msg_order & ~tx->msg_order) || hint->comp_order)
+	    !match_order(&tx->msg_order, hint->msg_order) || hint->comp_order)
 		return false;
+	match_order_sizes(info->ep_attr, tx->msg_order);
 	if (hint->caps)
 		tx->caps = add_directions(hint->caps) & tx->caps;
 	tx->op_flags = hint->op_flags;
@@ -267,7 +290,7 @@ static bool match_rx(struct fi_info *info, const struct fi_rx_attr *hint)
 	if (!hint)
 		return true;
 	if ((hint->caps & ~rx->caps) || (hint->op_flags & ~RX_OP_FLAGS) ||
-	    (hint->msg_order & ~rx->msg_order) || hint->comp_order)
+	    !match_order(&rx->msg_order, hint->msg_order) || hint->comp_order)
 		return false;
 	if (hint->caps)
 		rx->caps = add_directions(hint->caps) & rx->caps;

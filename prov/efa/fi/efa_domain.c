@@ -100,13 +100,6 @@ static int domain_srx_ctx(struct fid_domain *domain, struct fi_rx_attr *attr,
 	return -FI_ENOSYS;
 }
 
-static int domain_query_atomic(struct fid_domain *domain,
-			       enum fi_datatype datatype, enum fi_op op,
-			       struct fi_atomic_attr *attr, uint64_t flags)
-{
-	return -FI_EOPNOTSUPP;
-}
-
 static int domain_query_collective(struct fid_domain *domain,
 				   enum fi_collective_op coll,
 				   struct fi_collective_attr *attr,
@@ -143,7 +136,7 @@ static struct fi_ops_domain domain_ops = {
 	.poll_open = domain_poll_open,
 	.stx_ctx = domain_stx_ctx,
 	.srx_ctx = domain_srx_ctx,
-	.query_atomic = domain_query_atomic,
+	.query_atomic = efa_atomic_query,
 	.query_collective = domain_query_collective,
 	.endpoint2 = domain_endpoint2,
 };

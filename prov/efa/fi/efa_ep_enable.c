@@ -17,6 +17,7 @@ static void set_rdm_ops(struct fid_ep *fid, uint64_t caps)
 	fid->msg = caps & FI_MSG ? &efa_msg_ops : &efa_nosys_msg;
 	fid->tagged = caps & FI_TAGGED ? &efa_tagged_ops : &efa_nosys_tagged;
 	fid->rma = caps & FI_RMA ? &efa_rma_ops : &efa_nosys_rma;
+	fid->atomic = caps & FI_ATOMIC ? &efa_atomic_ops : &efa_nosys_atomic;
 }
 
 void efa_handle_set_ops(struct efa_handle *handle)
@@ -26,18 +27,19 @@ void efa_handle_set_ops(struct efa_handle *handle)
 
 	fid->ops = &efa_ep_ops;
 	fid->cm = &efa_cm_ops;
-	fid->atomic = &efa_nosys_atomic;
 	fid->collective = &efa_nosys_collective;
 	if (!ep->enabled) {
 		fid->msg = &efa_disabled_msg;
 		fid->tagged = &efa_disabled_tagged;
 		fid->rma = &efa_disabled_rma;
+		fid->atomic = &efa_disabled_atomic;
 	} else if (ep->rdm) {
 		set_rdm_ops(fid, ep->caps);
 	} else {
 		fid->msg = &efa_dgram_msg_ops;
 		fid->tagged = &efa_nosys_tagged;
 		fid->rma = &efa_nosys_rma;
+		fid->atomic = &efa_nosys_atomic;
 	}
 }
 

@@ -205,17 +205,27 @@ static const struct option options[] = {
 	  set_ignored },
 };
 
-/* The one for atomics that there are not, and all for datagrams, stay 0. */
+/* Of what the endpoint was not opened for they stay 0. */
 void efa_ep_opt_init(struct efa_ep *ep, const struct fi_info *info)
 {
 	struct efa_ep_opt *opt = &ep->opt;
-	const uint64_t kinds[] = { FI_MSG, FI_TAGGED, FI_RMA };
+	const size_t all = info->ep_attr->max_msg_size;
+	const struct {
+		uint64_t cap;
+		size_t max;
+	} kinds[] = {
+		{ FI_MSG, all },
+		{ FI_TAGGED, all },
+		{ FI_RMA, all },
+		{ FI_ATOMIC, rdm_atomic_max(ep->domain->dev->info.mtu) },
+	};
 
 	for (size_t i = 0; i < u_array_size(kinds); i++) {
-		if (!(info->caps & kinds[i]))
+		if (!(info->caps & kinds[i].cap))
 			continue;
-		opt->max_limit[i] = info->ep_attr->max_msg_size;
-		opt->inject_limit[i] = info->tx_attr->inject_size;
+		opt->max_limit[i] = kinds[i].max;
+		opt->inject_limit[i] =
+			u_min(info->tx_attr->inject_size, kinds[i].max);
 	}
 	memcpy(opt->max_size, opt->max_limit, sizeof(opt->max_size));
 	memcpy(opt->inject_size, opt->inject_limit, sizeof(opt->inject_size));

@@ -115,8 +115,12 @@ int efa_info_find(const char *domain_name, struct dev_info *dev, bool *rdm)
 #define RDM_CAPS                                                     \
 	(FI_MSG | FI_TAGGED | FI_SEND | FI_RECV | FI_DIRECTED_RECV | \
 	 FI_MULTI_RECV | FI_SOURCE | FI_LOCAL_COMM | FI_REMOTE_COMM)
-#define RMA_CAPS \
-	(FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE)
+#define ATOMIC_CAPS \
+	(FI_ATOMIC | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE)
+/* Kept by numbers in the packets, whatever the order they come in. */
+#define RDM_ORDER                                                   \
+	(FI_ORDER_SAS | FI_ORDER_ATOMIC_RAR | FI_ORDER_ATOMIC_RAW | \
+	 FI_ORDER_ATOMIC_WAR | FI_ORDER_ATOMIC_WAW)
 #define DGRAM_CAPS                                                \
 	(FI_MSG | FI_SEND | FI_RECV | FI_SOURCE | FI_LOCAL_COMM | \
 	 FI_REMOTE_COMM)
@@ -159,15 +163,18 @@ static void fill_rdm(struct fi_info *info, const struct dev_info *dev)
 {
 	const uint32_t rma = DEV_CAP_READ | DEV_CAP_WRITE;
 
-	info->caps = RDM_CAPS;
+	info->caps = RDM_CAPS | ATOMIC_CAPS;
 	if ((dev->caps & rma) == rma)
-		info->caps |= RMA_CAPS;
+		info->caps |= FI_RMA;
 	info->ep_attr->type = FI_EP_RDM;
 	info->ep_attr->protocol_version = EFA_PROTOCOL_VERSION;
 	info->ep_attr->max_msg_size = SIZE_MAX;
 	info->ep_attr->mem_tag_format = TAG_FORMAT;
-	info->tx_attr->msg_order = FI_ORDER_SAS;
-	info->rx_attr->msg_order = FI_ORDER_SAS;
+	info->ep_attr->max_order_raw_size = rdm_atomic_max(dev->mtu);
+	info->ep_attr->max_order_war_size = rdm_atomic_max(dev->mtu);
+	info->ep_attr->max_order_waw_size = rdm_atomic_max(dev->mtu);
+	info->tx_attr->msg_order = RDM_ORDER;
+	info->rx_attr->msg_order = RDM_ORDER;
 	info->tx_attr->inject_size = rdm_inject_max(dev->mtu);
 	info->tx_attr->iov_limit = RDM_IOV_MAX;
 	info->tx_attr->rma_iov_limit = 1;

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * efa_nosys_atomic.c - atomics and collectives, which are not there
+ * efa_nosys_atomic.c - atomics and collectives where they are not there
  *
  * MPI asks the *valid functions of every datatype whatever the capabilities
  * say, and takes -FI_EOPNOTSUPP alone for a no.
  */
 #include "fi/efa.h"
 
-#define STUB(name, ...)                          \
+#define NOSYS(name, ...)                         \
 	static ssize_t nosys_##name(__VA_ARGS__) \
 	{                                        \
 		return -FI_ENOSYS;               \
+	}
+/* One stub for "never", one for "not before fi_enable". */
+#define STUB(name, ...)                             \
+	NOSYS(name, __VA_ARGS__)                    \
+	static ssize_t disabled_##name(__VA_ARGS__) \
+	{                                           \
+		return -FI_EOPBADSTATE;             \
 	}
 
 /* ---- atomics ------------------------------------------------------------- */
@@ -56,46 +63,50 @@ static int atomic_invalid(struct fid_ep *ep, enum fi_datatype datatype,
 	return -FI_EOPNOTSUPP;
 }
 
-struct fi_ops_atomic efa_nosys_atomic = {
-	.size = sizeof(struct fi_ops_atomic),
-	.write = nosys_write,
-	.writev = nosys_writev,
-	.writemsg = nosys_writemsg,
-	.inject = nosys_inject,
-	.readwrite = nosys_readwrite,
-	.readwritev = nosys_readwritev,
-	.readwritemsg = nosys_readwritemsg,
-	.compwrite = nosys_compwrite,
-	.compwritev = nosys_compwritev,
-	.compwritemsg = nosys_compwritemsg,
-	.writevalid = atomic_invalid,
-	.readwritevalid = atomic_invalid,
-	.compwritevalid = atomic_invalid,
-};
+#define ATOMIC_TABLE(which)                           \
+	struct fi_ops_atomic efa_##which##_atomic = { \
+		.size = sizeof(struct fi_ops_atomic), \
+		.write = which##_write,               \
+		.writev = which##_writev,             \
+		.writemsg = which##_writemsg,         \
+		.inject = which##_inject,             \
+		.readwrite = which##_readwrite,       \
+		.readwritev = which##_readwritev,     \
+		.readwritemsg = which##_readwritemsg, \
+		.compwrite = which##_compwrite,       \
+		.compwritev = which##_compwritev,     \
+		.compwritemsg = which##_compwritemsg, \
+		.writevalid = atomic_invalid,         \
+		.readwritevalid = atomic_invalid,     \
+		.compwritevalid = atomic_invalid,     \
+	}
+
+ATOMIC_TABLE(nosys);
+ATOMIC_TABLE(disabled);
 
 /* ---- collectives --------------------------------------------------------- */
 
-STUB(barrier, struct fid_ep *ep, fi_addr_t coll_addr, void *context)
-STUB(broadcast, struct fid_ep *ep, void *buf, size_t count, void *desc,
-     fi_addr_t coll_addr, fi_addr_t root_addr, enum fi_datatype datatype,
-     uint64_t flags, void *context)
-STUB(all, struct fid_ep *ep, const void *buf, size_t count, void *desc,
-     void *result, void *result_desc, fi_addr_t coll_addr,
-     enum fi_datatype datatype, uint64_t flags, void *context)
-STUB(allreduce, struct fid_ep *ep, const void *buf, size_t count, void *desc,
-     void *result, void *result_desc, fi_addr_t coll_addr,
-     enum fi_datatype datatype, enum fi_op op, uint64_t flags, void *context)
-STUB(reduce, struct fid_ep *ep, const void *buf, size_t count, void *desc,
-     void *result, void *result_desc, fi_addr_t coll_addr, fi_addr_t root_addr,
-     enum fi_datatype datatype, enum fi_op op, uint64_t flags, void *context)
-STUB(rooted, struct fid_ep *ep, const void *buf, size_t count, void *desc,
-     void *result, void *result_desc, fi_addr_t coll_addr, fi_addr_t root_addr,
-     enum fi_datatype datatype, uint64_t flags, void *context)
-STUB(collmsg, struct fid_ep *ep, const struct fi_msg_collective *msg,
-     struct fi_ioc *resultv, void **result_desc, size_t result_count,
-     uint64_t flags)
-STUB(barrier2, struct fid_ep *ep, fi_addr_t coll_addr, uint64_t flags,
-     void *context)
+NOSYS(barrier, struct fid_ep *ep, fi_addr_t coll_addr, void *context)
+NOSYS(broadcast, struct fid_ep *ep, void *buf, size_t count, void *desc,
+      fi_addr_t coll_addr, fi_addr_t root_addr, enum fi_datatype datatype,
+      uint64_t flags, void *context)
+NOSYS(all, struct fid_ep *ep, const void *buf, size_t count, void *desc,
+      void *result, void *result_desc, fi_addr_t coll_addr,
+      enum fi_datatype datatype, uint64_t flags, void *context)
+NOSYS(allreduce, struct fid_ep *ep, const void *buf, size_t count, void *desc,
+      void *result, void *result_desc, fi_addr_t coll_addr,
+      enum fi_datatype datatype, enum fi_op op, uint64_t flags, void *context)
+NOSYS(reduce, struct fid_ep *ep, const void *buf, size_t count, void *desc,
+      void *result, void *result_desc, fi_addr_t coll_addr, fi_addr_t root_addr,
+      enum fi_datatype datatype, enum fi_op op, uint64_t flags, void *context)
+NOSYS(rooted, struct fid_ep *ep, const void *buf, size_t count, void *desc,
+      void *result, void *result_desc, fi_addr_t coll_addr, fi_addr_t root_addr,
+      enum fi_datatype datatype, uint64_t flags, void *context)
+NOSYS(collmsg, struct fid_ep *ep, const struct fi_msg_collective *msg,
+      struct fi_ioc *resultv, void **result_desc, size_t result_count,
+      uint64_t flags)
+NOSYS(barrier2, struct fid_ep *ep, fi_addr_t coll_addr, uint64_t flags,
+      void *context)
 
 struct fi_ops_collective efa_nosys_collective = {
 	.size = sizeof(struct fi_ops_collective),

@@ -69,6 +69,22 @@ static void caps__primary_ones_only_if_hinted(void **state)
 	assert_int_equal(info->rx_attr->caps, FI_MSG | FI_RECV | FI_MULTI_RECV);
 }
 
+static void caps__atomics_alone(void **state)
+{
+	hints->caps = FI_ATOMIC;
+	assert_int_equal(get(), 0);
+	assert_int_equal(info->caps, FI_ATOMIC | FI_READ | FI_WRITE |
+					     FI_REMOTE_READ | FI_REMOTE_WRITE |
+					     FI_LOCAL_COMM | FI_REMOTE_COMM);
+	assert_int_equal(info->tx_attr->caps, FI_ATOMIC | FI_READ | FI_WRITE);
+	assert_int_equal(info->rx_attr->caps,
+			 FI_ATOMIC | FI_REMOTE_READ | FI_REMOTE_WRITE);
+	hints->domain_attr->mr_mode = 0;
+	assert_int_equal(get(), -FI_ENODATA);
+	hints->ep_attr->type = FI_EP_DGRAM;
+	assert_int_equal(get(), -FI_ENODATA);
+}
+
 static void caps__one_direction(void **state)
 {
 	hints->caps = FI_TAGGED | FI_SEND | FI_RMA | FI_READ;
@@ -80,11 +96,11 @@ static void caps__one_direction(void **state)
 static void caps__unknown_ones(void **state)
 {
 	static const uint64_t unknown[] = {
-		FI_ATOMIC,	   FI_MULTICAST,      FI_COLLECTIVE,
-		FI_TRIGGER,	   FI_FENCE,	      FI_SOURCE_ERR,
-		FI_HMEM,	   FI_SHARED_AV,      FI_NAMED_RX_CTX,
-		FI_PEER,	   UINT64_C(1) << 45, UINT64_C(1) << 46,
-		UINT64_C(1) << 48, FI_RMA_EVENT,
+		FI_MULTICAST,	   FI_COLLECTIVE,     FI_TRIGGER,
+		FI_FENCE,	   FI_SOURCE_ERR,     FI_HMEM,
+		FI_SHARED_AV,	   FI_NAMED_RX_CTX,   FI_PEER,
+		UINT64_C(1) << 45, UINT64_C(1) << 46, UINT64_C(1) << 48,
+		FI_RMA_EVENT,
 	};
 
 	for (size_t i = 0; i < u_array_size(unknown); i++) {
@@ -287,7 +303,9 @@ static void limits__cannot_be_exceeded(void **state)
 	check_limit(&tx->inject_size, inject_size);
 	check_limit(&hints->rx_attr->iov_limit, 4);
 	check_limit(&hints->ep_attr->tx_ctx_cnt, 1);
-	check_limit(&hints->ep_attr->max_order_raw_size, 0);
+	check_limit(&hints->ep_attr->max_order_raw_size, 8776);
+	check_limit(&hints->ep_attr->max_order_war_size, 8776);
+	check_limit(&hints->ep_attr->max_order_waw_size, 8776);
 }
 
 static void limits__come_back_as_hinted(void **state)
@@ -309,6 +327,28 @@ static void inject_size__leaves_room_for_headers(void **state)
 	assert_int_equal(get(), 0);
 	assert_true(info->tx_attr->inject_size >= 4096);
 	assert_true(info->tx_attr->inject_size < 8928);
+}
+
+static void order__of_atomics(void **state)
+{
+	const uint64_t all = FI_ORDER_SAS | FI_ORDER_ATOMIC_RAR |
+			     FI_ORDER_ATOMIC_RAW | FI_ORDER_ATOMIC_WAR |
+			     FI_ORDER_ATOMIC_WAW;
+
+	assert_int_equal(get(), 0);
+	assert_int_equal(info->tx_attr->msg_order, all);
+	assert_int_equal(info->rx_attr->msg_order, all);
+	assert_int_equal(info->ep_attr->max_order_waw_size, 8776);
+	hints->tx_attr->msg_order = FI_ORDER_SAS | FI_ORDER_ATOMIC_RAW;
+	hints->rx_attr->msg_order = FI_ORDER_ATOMIC_RAR;
+	assert_int_equal(get(), 0);
+	assert_int_equal(info->tx_attr->msg_order, hints->tx_attr->msg_order);
+	assert_int_equal(info->rx_attr->msg_order, FI_ORDER_ATOMIC_RAR);
+	assert_int_equal(info->ep_attr->max_order_raw_size, 8776);
+	assert_int_equal(info->ep_attr->max_order_war_size, 0);
+	assert_int_equal(info->ep_attr->max_order_waw_size, 0);
+	hints->ep_attr->type = FI_EP_DGRAM;
+	assert_int_equal(get(), -FI_ENODATA);
 }
 
 static void order__sas_and_no_other(void **state)
@@ -365,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(caps__nothing_hinted_is_everything),
 		TEST(caps__primary_ones_only_if_hinted),
+		TEST(caps__atomics_alone),
 		TEST(caps__one_direction),
 		TEST(caps__unknown_ones),
 		TEST(caps__of_each_side_are_subsets),
@@ -383,6 +424,7 @@ int main(void)
 		TEST(limits__cannot_be_exceeded),
 		TEST(limits__come_back_as_hinted),
 		TEST(inject_size__leaves_room_for_headers),
+		TEST(order__of_atomics),
 		TEST(order__sas_and_no_other),
 		TEST(op_flags__come_back),
 		TEST(ep__types_and_protocols),

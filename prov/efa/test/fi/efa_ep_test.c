@@ -151,19 +151,6 @@ static void getname__length(void **state)
 	fixture_close(&f);
 }
 
-static void atomics__say_that_they_are_not_there(void **state)
-{
-	size_t count;
-
-	fixture_open(&f, &(struct fixture_config){ .disabled = false });
-	assert_int_equal(fi_atomicvalid(f.ep[0], FI_UINT64, FI_SUM, &count),
-			 -FI_EOPNOTSUPP);
-	assert_int_equal(fi_atomic(f.ep[0], NULL, 1, NULL, 0, 0, 0, FI_UINT64,
-				   FI_SUM, NULL),
-			 -FI_ENOSYS);
-	fixture_close(&f);
-}
-
 /* ---- options ------------------------------------------------------------- */
 
 #define SET(name, val) \
@@ -317,7 +304,6 @@ int main(void)
 		cmocka_unit_test(close__event_queue_after_endpoint),
 		cmocka_unit_test(open__obeys_the_info),
 		cmocka_unit_test(getname__length),
-		cmocka_unit_test(atomics__say_that_they_are_not_there),
 		cmocka_unit_test(options__can_be_set_and_read),
 		cmocka_unit_test(options__mistakes),
 		cmocka_unit_test(options__before_enable_only),

@@ -91,7 +91,7 @@ static void open_counters(struct fixture *f)
 	assert_int_equal(fi_ep_bind(f->ep[0], &f->received->fid, FI_RECV), 0);
 }
 
-static void enable(struct fixture *f)
+void fixture_enable(struct fixture *f)
 {
 	uint8_t name[EFA_ADDR_LEN];
 	size_t len;
@@ -118,7 +118,7 @@ void fixture_open(struct fixture *f, const struct fixture_config *config)
 	if (config->counters)
 		open_counters(f);
 	if (!config->disabled)
-		enable(f);
+		fixture_enable(f);
 }
 
 void fixture_close(struct fixture *f)
@@ -131,6 +131,11 @@ void fixture_close(struct fixture *f)
 		assert_int_equal(fi_close(&f->sent->fid), 0);
 	if (f->received)
 		assert_int_equal(fi_close(&f->received->fid), 0);
+	for (int i = 0; i < 4; i++)
+		if (f->cntr[i])
+			assert_int_equal(fi_close(&f->cntr[i]->fid), 0);
+	if (f->eq)
+		assert_int_equal(fi_close(&f->eq->fid), 0);
 	assert_int_equal(fi_close(&f->av->fid), 0);
 	assert_int_equal(fi_close(&f->domain->fid), 0);
 	assert_int_equal(fi_close(&f->fabric->fid), 0);

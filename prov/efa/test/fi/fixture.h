@@ -32,6 +32,9 @@ struct fixture {
 	struct fid_ep *ep[2];
 	fi_addr_t addr[2]; /* of the endpoints, in av */
 	struct fid_cntr *sent, *received; /* NULL without counters */
+	/* What a test opens besides, for fixture_close. */
+	struct fid_cntr *cntr[4];
+	struct fid_eq *eq;
 };
 
 /* For cmocka_run_group_tests: the provider on the loopback interface. */
@@ -43,6 +46,8 @@ struct fi_info *fixture_hints(enum fi_ep_type type);
 
 /* Ends the test when something fails. */
 void fixture_open(struct fixture *f, const struct fixture_config *config);
+/* What was left out when it was opened disabled. */
+void fixture_enable(struct fixture *f);
 /* Checks that everything closes. */
 void fixture_close(struct fixture *f);
 
