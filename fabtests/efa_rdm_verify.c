@@ -14,37 +14,42 @@
 
 static const struct ft_program program = {
 	.name = "efa_rdm_verify",
-	.summary = "functional test of messages on RDM endpoints",
+	.summary = "functional test of RDM endpoints: messages, atomics",
 	.options = "nMROX",
 	.sizes = "8",
 	.count = 100,
 };
 
 static const struct vf_case *const groups[] = {
-	vf_size_cases,
-	vf_match_cases,
-	vf_peek_cases,
-	vf_send_cases,
+	vf_size_cases, vf_match_cases,	vf_peek_cases,
+	vf_send_cases, vf_atomic_cases,
 };
 
 /* The richest set of capabilities the provider has. */
 static void open_best(struct verify *v)
 {
-	static const uint64_t extras[] = {
-		FI_SOURCE | FI_DIRECTED_RECV | FI_MULTI_RECV,
-		FI_SOURCE | FI_DIRECTED_RECV,
-		FI_DIRECTED_RECV,
-		FI_SOURCE,
-		0,
+	const uint64_t messages = FI_SOURCE | FI_DIRECTED_RECV | FI_MULTI_RECV;
+	const uint64_t atomics = FI_ORDER_ATOMIC_RAR | FI_ORDER_ATOMIC_RAW |
+				 FI_ORDER_ATOMIC_WAR | FI_ORDER_ATOMIC_WAW;
+	const struct {
+		uint64_t caps, order;
+	} extras[] = {
+		{ messages | FI_ATOMIC, atomics },
+		{ messages | FI_ATOMIC, 0 },
+		{ messages, 0 },
+		{ FI_SOURCE | FI_DIRECTED_RECV, 0 },
+		{ FI_DIRECTED_RECV, 0 },
+		{ FI_SOURCE, 0 },
+		{ 0, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++)
 		if (!ft_open(&v->ft,
 			     &(struct ft_request){
-				     .caps = FI_MSG | FI_TAGGED | extras[i],
-				     .order = FI_ORDER_SAS,
+				     .caps = FI_MSG | FI_TAGGED | extras[i].caps,
+				     .order = FI_ORDER_SAS | extras[i].order,
 				     .format = FI_CQ_FORMAT_TAGGED,
-				     .optional = extras[i] != 0 }))
+				     .optional = extras[i].caps != 0 }))
 			return;
 }
 
