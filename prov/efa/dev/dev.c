@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * dev.c - which devices there are, and who opens them
+ *
+ * Of the kinds that were asked for those of the best one are listed: RDMA NICs,
+ * or the software device where there are none.
  */
 #include "dev/dev.h"
 
@@ -9,19 +12,30 @@
 #include "dev_soft.h"
 #include "util/u_log.h"
 
+static void tell_none(const struct dev_config *config)
+{
+	const char *iface = config->iface && *config->iface ? config->iface :
+							      "all";
+
+	u_warn("there is no RDMA NIC (FI_EFA_IFACE: %s) whose port is active "
+	       "and has an address: FI_LOG_LEVEL=info says why; "
+	       "FI_EFA_DEVICE=soft or auto gives the software device",
+	       iface);
+}
+
 int dev_list(const struct dev_config *config, struct dev_info **list)
 {
-	switch (config->choice) {
-	case DEV_ONLY_VERBS:
-		u_warn("this build has no support for RDMA devices yet: "
-		       "FI_EFA_DEVICE=soft or auto gives the software device");
-		*list = NULL;
-		return 0;
-	case DEV_AUTO:
-	case DEV_ONLY_SOFT:
-		break;
-	}
-	return dev_soft_list(config, list);
+	int n = 0;
+
+	*list = NULL;
+	if (config->choice != DEV_ONLY_SOFT)
+		n = dev_ud_list(config, list);
+	if (n)
+		return n;
+	if (config->choice != DEV_ONLY_VERBS)
+		return dev_soft_list(config, list);
+	tell_none(config);
+	return 0;
 }
 
 int dev_open(const struct dev_info *info, const struct dev_config *config,
@@ -29,6 +43,7 @@ int dev_open(const struct dev_info *info, const struct dev_config *config,
 {
 	switch (info->kind) {
 	case DEV_KIND_SOFT:
+	case DEV_KIND_UD:
 		return dev_soft_open(info, config, dev);
 	case DEV_KIND_VERBS:
 	case DEV_KIND_RECORD:

@@ -35,7 +35,12 @@ struct dev_addr {
 	uint32_t qkey; /* the connid: one incarnation of a queue pair */
 };
 
-enum dev_kind { DEV_KIND_SOFT, DEV_KIND_VERBS, DEV_KIND_RECORD };
+enum dev_kind {
+	DEV_KIND_SOFT, /* a network interface */
+	DEV_KIND_UD, /* a port of an RDMA NIC that is no EFA */
+	DEV_KIND_VERBS, /* an EFA */
+	DEV_KIND_RECORD,
+};
 
 #define DEV_NAME_MAX 64
 
@@ -51,6 +56,7 @@ struct dev_info {
 	uint8_t gid[16];
 	uint32_t caps; /* enum dev_caps */
 	uint32_t mtu; /* bytes of one send at most */
+	uint32_t ud_mtu; /* bytes of one datagram at most, without prefix */
 	uint64_t max_rdma; /* bytes of one RDMA operation at most */
 	uint64_t read_min; /* bytes from which a message is better pulled by
 			      RDMA read than sent in packets */
@@ -61,7 +67,7 @@ struct dev_info {
 	uint32_t link_mtu; /* bytes, of the link below */
 	char link_addr[64]; /* text */
 	bool up;
-	char ifname[DEV_NAME_MAX]; /* soft: the interface */
+	char ifname[DEV_NAME_MAX]; /* soft: the interface; UD: the same, or "" */
 };
 
 enum dev_choice { DEV_AUTO, DEV_ONLY_SOFT, DEV_ONLY_VERBS };
@@ -69,13 +75,15 @@ enum dev_choice { DEV_AUTO, DEV_ONLY_SOFT, DEV_ONLY_VERBS };
 /* Which devices, and how the software one behaves. Strings are borrowed. */
 struct dev_config {
 	enum dev_choice choice;
-	const char *iface; /* filter of nic_list(); NULL: the default */
+	const char *iface; /* filter of nic_list() and nic_list_verbs(); NULL:
+			      the default */
 	const char *shm_dir; /* NULL: /dev/shm */
 	uint32_t lane_bytes; /* shared-memory ring a sender; 0: default */
 	uint16_t port_min, port_max; /* UDP ports of queue pairs; 0, 0: any */
 	bool no_cma; /* no cross-memory attach: copy through the ring */
 	bool no_shm; /* soft: UDP also between processes of this host */
-	uint32_t paths; /* soft: sending sockets of a queue pair; 0: default */
+	uint32_t paths; /* soft, UD: sending sockets, or queue pairs, of a
+			   queue pair; 0: default */
 	uint32_t socket_buffer; /* soft: bytes; 0: default */
 	uint64_t peer_timeout; /* ns of silence that ends a peer; 0: default */
 	bool check_all; /* soft: checksums over payloads between hosts */

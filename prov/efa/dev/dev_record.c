@@ -392,6 +392,7 @@ int dev_record_open(uint32_t mtu, uint32_t caps, struct dev **out)
 			 [14] = number >> 8 & 0xff, [15] = number & 0xff },
 		.caps = caps,
 		.mtu = mtu,
+		.ud_mtu = mtu,
 		.max_rdma = UINT64_C(1) << 30,
 		.read_min = 65536,
 		.tx_depth = 4096,

@@ -27,11 +27,13 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	bool v4 = !memcmp(ni->gid, mapped, sizeof(mapped));
+	bool ud = ni->wire == NIC_WIRE_UD;
 
 	*info = (struct dev_info){
-		.kind = DEV_KIND_SOFT,
+		.kind = ud ? DEV_KIND_UD : DEV_KIND_SOFT,
 		.caps = DEV_CAP_READ | DEV_CAP_WRITE,
 		.mtu = NIC_MTU,
+		.ud_mtu = nic_ud_max(ni),
 		.max_rdma = NIC_MAX_RDMA,
 		.read_min = NIC_MTU,
 		.tx_depth = 4096,
@@ -52,22 +54,36 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 		  info->link_addr, sizeof(info->link_addr));
 }
 
-int dev_soft_list(const struct dev_config *config, struct dev_info **list)
+static int soft_infos(int n, struct nic_info *nics, struct dev_info **list)
 {
-	struct nic_info *nics;
-	struct dev_info *infos;
-	int n = nic_list(config->iface, &nics);
+	struct dev_info *infos = calloc((size_t)n + 1, sizeof(*infos));
 
-	if (n < 0)
-		return n;
-	infos = calloc((size_t)n + 1, sizeof(*infos));
 	for (int i = 0; infos && i < n; i++)
 		soft_info(&nics[i], &infos[i]);
 	free(nics);
 	if (!infos)
 		return -ENOMEM;
-	*list = infos;
+	if (n)
+		*list = infos;
+	else
+		free(infos);
 	return n;
+}
+
+int dev_soft_list(const struct dev_config *config, struct dev_info **list)
+{
+	struct nic_info *nics;
+	int n = nic_list(config->iface, &nics);
+
+	return n < 0 ? n : soft_infos(n, nics, list);
+}
+
+int dev_ud_list(const struct dev_config *config, struct dev_info **list)
+{
+	struct nic_info *nics;
+	int n = nic_list_verbs(config->iface, &nics);
+
+	return n < 0 ? n : soft_infos(n, nics, list);
 }
 
 static void soft_close(struct dev *d)
@@ -246,48 +262,67 @@ static const struct dev_ops soft_ops = {
 	.give_back = soft_give_back,
 };
 
-/* The interface of that name, which must still have the address. */
+/* The interface or port of that name, which must still have the address. */
 static int soft_find(const struct dev_info *info, struct nic_info *out)
 {
-	struct nic_info *nics;
-	int n = nic_list(info->ifname, &nics);
+	bool ud = info->kind == DEV_KIND_UD;
+	struct nic_info *nics = NULL;
+	int n = ud ? nic_list_verbs(info->name, &nics) :
+		     nic_list(info->ifname, &nics);
 	int rc = -ENODEV;
 
 	if (n < 0)
 		return n;
-	if (n == 1 && !memcmp(nics[0].gid, info->gid, sizeof(info->gid))) {
-		*out = nics[0];
+	for (int i = 0; i < n && rc; i++) {
+		if (strcmp(nics[i].name, info->name) ||
+		    memcmp(nics[i].gid, info->gid, sizeof(info->gid)))
+			continue;
+		*out = nics[i];
 		rc = 0;
-	} else {
-		u_warn("interface %s no longer has the address %s",
-		       info->ifname, info->link_addr);
 	}
+	if (rc)
+		u_warn("%s no longer has the address %s", info->name,
+		       info->link_addr);
 	free(nics);
 	return rc;
+}
+
+static void tell_device(const struct dev_info *info,
+			const struct dev_config *config)
+{
+	if (info->kind == DEV_KIND_UD)
+		u_info("%s: UD queue pairs of an RDMA NIC, address %s%s%s",
+		       info->name, info->link_addr,
+		       *info->ifname ? ", interface " : "", info->ifname);
+	else
+		u_info("%s: software EFA on interface %s, address %s (%s)",
+		       info->name, info->ifname, info->link_addr,
+		       config->iface && *config->iface ?
+			       "it was asked for by name" :
+			       "that of the default route, else loopback");
 }
 
 /* Which device, which wires, and why: what a puzzled user asks first. */
 static void soft_tell(const struct dev_info *info,
 		      const struct dev_config *config)
 {
-	u_info("%s: software EFA on interface %s, address %s (%s)", info->name,
-	       info->ifname, info->link_addr,
-	       config->iface && *config->iface ?
-		       "it was asked for by name" :
-		       "that of the default route, else loopback");
+	const char *far = info->kind == DEV_KIND_UD ? "the NIC" : "UDP";
+
+	tell_device(info, config);
 	if (config->no_shm)
-		u_info("%s: all peers are reached over UDP: shared memory is "
+		u_info("%s: all peers are reached over %s: shared memory is "
 		       "off",
-		       info->name);
+		       info->name, far);
 	else
 		u_info("%s: peers on this host are reached through shared "
 		       "memory in %s, large messages by %s; those on others "
-		       "over UDP",
+		       "over %s",
 		       info->name,
 		       config->shm_dir ? config->shm_dir : "/dev/shm",
 		       config->no_cma ?
 			       "the ring (cross-memory attach is off)" :
-			       "cross-memory attach where the kernel lets us");
+			       "cross-memory attach where the kernel lets us",
+		       far);
 }
 
 int dev_soft_open(const struct dev_info *info, const struct dev_config *config,

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * dev_soft.h - the software EFA as a device: what dev.c calls
+ *
+ * The same device over two kinds of network: a network interface by UDP, or a
+ * port of an RDMA NIC by its UD queue pairs.
  */
 #ifndef DEV_SOFT_H
 #define DEV_SOFT_H
 
 #include "dev/dev.h"
 
-/* As dev_list and dev_open, of software devices only. */
+/* As dev_list and dev_open, of one kind only. */
 int dev_soft_list(const struct dev_config *config, struct dev_info **list);
+int dev_ud_list(const struct dev_config *config, struct dev_info **list);
 int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 		  struct dev **dev);
 

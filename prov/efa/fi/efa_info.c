@@ -189,7 +189,7 @@ static void fill_dgram(struct fi_info *info, const struct dev_info *dev)
 	info->rx_attr->mode = FI_MSG_PREFIX;
 	info->ep_attr->type = FI_EP_DGRAM;
 	info->ep_attr->protocol_version = 1;
-	info->ep_attr->max_msg_size = dev->mtu;
+	info->ep_attr->max_msg_size = dev->ud_mtu;
 	info->ep_attr->msg_prefix_size = DEV_UD_PREFIX;
 	info->tx_attr->inject_size = EFA_DGRAM_INJECT;
 	info->tx_attr->iov_limit = RDM_IOV_MAX;

@@ -51,7 +51,8 @@ static const struct setting settings[] = {
 	  "if there are any and the software device otherwise" },
 	{ "IFACE", SETTING_TEXT, FIELD(iface), 0, 0, 0,
 	  "comma-separated interfaces or devices to use, or all; without it "
-	  "the software device takes the interface of the default route" },
+	  "every RDMA device, or for the software device the interface of the "
+	  "default route" },
 	{ "SHM_DIR", SETTING_TEXT, FIELD(shm_dir), 0, 0, 0,
 	  "directory of shared-memory segments (default /dev/shm)" },
 	{ "PORT_RANGE", SETTING_PORTS, FIELD(port_min), 0, 1, 65535,
@@ -63,14 +64,15 @@ static const struct setting settings[] = {
 	  16 * MIB, "bytes of the shared-memory ring for each sender" },
 	{ "ENABLE_SHM_TRANSFER", SETTING_BOOL, FIELD(use_shm), 1, 0, 0,
 	  "use shared memory between processes of one host; off, they talk "
-	  "over UDP as hosts do" },
-	{ "PATHS", SETTING_NUMBER, FIELD(paths), 32, 1, 64,
-	  "UDP source ports, which the network spreads over its paths, that "
-	  "an endpoint sends from" },
+	  "over the network as hosts do" },
+	{ "PATHS", SETTING_NUMBER, FIELD(paths), 0, 0, 64,
+	  "UDP source ports, or queue pairs of an RDMA NIC, that an endpoint "
+	  "sends from, so that the network spreads its packets over several "
+	  "paths (default 32 of UDP, 4 of an RDMA NIC, which has 16 at most)" },
 	{ "SOCKET_BUFFER", SETTING_NUMBER, FIELD(socket_buffer), 4 * MIB,
 	  64 * 1024, GIB,
-	  "bytes of the socket buffers of an endpoint; the system may grant "
-	  "less" },
+	  "bytes of the socket buffers of an endpoint, or of its receive "
+	  "buffers in an RDMA NIC; the system may grant less" },
 	{ "PEER_TIMEOUT", SETTING_NUMBER, FIELD(peer_timeout_ms), 10000, 100,
 	  3600 * 1000,
 	  "milliseconds of silence after which a peer on another host is "

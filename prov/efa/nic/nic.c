@@ -15,6 +15,7 @@
 
 #include "nic_gid.h"
 #include "util/u_log.h"
+#include "wire/wire_ud.h"
 
 /* Replaces the list of the host's addresses; keeps it when that fails. */
 static void own_read(struct nic *nic)
@@ -44,6 +45,9 @@ static bool own_has(const struct nic *nic, const uint8_t gid[16])
 {
 	for (size_t i = 0; i < nic->nown; i++)
 		if (!memcmp(nic->own[i], gid, 16))
+			return true;
+	for (size_t i = 0; i < nic->nports; i++)
+		if (!memcmp(nic->ports[i], gid, 16))
 			return true;
 	return !memcmp(nic->info.gid, gid, 16);
 }
@@ -91,6 +95,24 @@ static void faults_read(struct nic *nic)
 	       nic->info.name, text);
 }
 
+static void paths_choose(struct nic *nic)
+{
+	bool ud = nic->info.wire == NIC_WIRE_UD;
+	uint32_t *paths = &nic->config.paths;
+
+	if (!*paths)
+		*paths = ud ? NIC_PATHS_UD : NIC_PATHS;
+	if (ud && *paths > WIRE_UD_PATHS_MAX)
+		*paths = WIRE_UD_PATHS_MAX;
+}
+
+uint32_t nic_ud_max(const struct nic_info *info)
+{
+	if (info->wire == NIC_WIRE_UDP)
+		return NIC_MTU;
+	return (uint32_t)u_min(info->link_mtu - SRD_DATAGRAM_HDR, NIC_MTU);
+}
+
 int nic_open(const struct nic_info *info, const struct nic_config *config,
 	     struct nic **out)
 {
@@ -101,8 +123,7 @@ int nic_open(const struct nic_info *info, const struct nic_config *config,
 		return rc;
 	nic->info = *info;
 	nic->config = *config;
-	if (!nic->config.paths)
-		nic->config.paths = NIC_PATHS;
+	paths_choose(nic);
 	faults_read(nic);
 	if (config->shm_dir) {
 		nic->config.shm_dir = strdup(config->shm_dir);
@@ -117,6 +138,9 @@ int nic_open(const struct nic_info *info, const struct nic_config *config,
 	if (rc)
 		goto free_keys;
 	own_read(nic);
+	if (info->wire == NIC_WIRE_UD)
+		nic_verbs_gids(nic);
+	nic->ud_max = nic_ud_max(info);
 	*out = nic;
 	return 0;
 free_keys:
@@ -141,6 +165,7 @@ int nic_close(struct nic *nic)
 	if (nic->watch)
 		nic_watch_close(nic->watch);
 	free(nic->own);
+	free(nic->ports);
 	u_lock_fini(&nic->lock);
 	nic_keys_fini(&nic->keys);
 	free((char *)(uintptr_t)nic->config.shm_dir);

@@ -2,17 +2,18 @@
 /*
  * nic.h - door of the software NIC: queue pairs, keys, RDMA, one pump
  *
- * A nic stands for one network interface. Its queue pairs behave as those of
+ * A nic stands for one network interface, or for one port of an RDMA NIC. Its queue pairs behave as those of
  * an EFA device: SRD-like ones (NIC_QP_RDM) lend the packets they receive, UD
  * ones (NIC_QP_UD) put them into receives that the user posted. A queue pair
- * number is the UDP port that it holds; its socket is also how a sleeper is
- * woken. Peers on this host are reached through shared memory, all others by
- * the SRD engine over UDP, and so are those here whose memory cannot be shared.
+ * number is the UDP port that it holds, or that of the UD queue pair of the RDMA
+ * NIC. Peers on this host are reached through shared memory, all others by the
+ * SRD engine over UDP or UD, and so are those here whose memory cannot be
+ * shared.
  *
  *                                     +-----+  <-> lanes of shared memory
  *   post: send, rdma, post_recv  -->  |     |
- *   poll <-- completions ----------   | qp  |  <-> srd <-> wire_udp
- *                                     +-----+       ^
+ *   poll <-- completions ----------   | qp  |  <-> srd <-> wire_udp,
+ *                                     +-----+       ^     wire_ud
  *                              a thread drives it: while nobody polls
  * How to drive it
  *   nic_list, nic_open, nic_qp_open, nic_ah_open; then (send | rdma |
@@ -35,13 +36,21 @@
 #define NIC_IOV_MAX 8 /* elements of a gather list */
 #define NIC_NAME_MAX 64
 #define NIC_QPN_MAX 0xffffffu
-#define NIC_PATHS 32 /* of a queue pair to other hosts, unless configured */
+/* Of a queue pair to other hosts, unless configured. */
+#define NIC_PATHS 32
+#define NIC_PATHS_UD 4
 
-/* One interface that can be opened. */
+enum nic_wire { NIC_WIRE_UDP, NIC_WIRE_UD };
+
+/* One interface or port that can be opened. */
 struct nic_info {
-	char name[NIC_NAME_MAX]; /* of the device: "soft_" + interface */
-	char ifname[NIC_NAME_MAX];
-	uint8_t gid[16]; /* IPv6, or IPv4-mapped */
+	char name[NIC_NAME_MAX]; /* of the device: "soft_" + interface, or the
+				    RDMA device, a second port being ".2" */
+	enum nic_wire wire; /* to other hosts */
+	char ifname[NIC_NAME_MAX]; /* RDMA: "" when it has none */
+	char verbs[NIC_NAME_MAX]; /* RDMA device; "" */
+	uint8_t port; /* of it */
+	uint8_t gid[16]; /* IPv6, or IPv4-mapped; InfiniBand: wire_ud.h */
 	uint32_t link_mtu; /* bytes */
 	uint64_t speed; /* bits a second; 0 unknown */
 	uint8_t mac[6];
@@ -57,6 +66,14 @@ struct nic_info {
  */
 int nic_list(const char *filter, struct nic_info **list);
 
+/*
+ * The same of ports of RDMA NICs, an EFA not among them, the fastest first.
+ * filter: NULL, "" and "all" for every one that is active and has an address;
+ * else comma-separated names of RDMA devices, ports or interfaces. 0: there is
+ * none, or none of these.
+ */
+int nic_list_verbs(const char *filter, struct nic_info **list);
+
 struct nic_config {
 	const char *shm_dir; /* NULL: /dev/shm */
 	uint32_t lane_bytes; /* 0: the wire's default */
@@ -64,8 +81,10 @@ struct nic_config {
 	bool no_cma; /* ring copies instead of cross-memory attach */
 	bool no_shm; /* peers on this host are reached as those on others */
 	bool shm_only; /* no others: queue pairs by nic_qp_open_as alone */
-	uint32_t paths; /* sending sockets of a queue pair, 1..64; 0: 16 */
-	uint32_t socket_buffer; /* bytes wanted; 0: the wire's default */
+	uint32_t paths; /* sending sockets of a queue pair, 1..64, or sending
+			   queue pairs, 1..16; 0: NIC_PATHS, NIC_PATHS_UD */
+	uint32_t socket_buffer; /* bytes wanted, also of receive buffers of an
+				   RDMA NIC; 0: the wire's default */
 	uint64_t peer_timeout; /* ns of silence that ends a peer; 0: default */
 	bool check_all; /* checksums over payloads too */
 	const char *fault; /* wire_fault_parse(); NULL: the network as it is */
@@ -103,6 +122,9 @@ enum nic_access {
 struct nic;
 struct nic_qp;
 struct nic_ah; /* a destination: address and the way to it */
+
+/* Bytes of a UD send at most; less than NIC_MTU where packets are not cut. */
+uint32_t nic_ud_max(const struct nic_info *info);
 
 /* Errors are logged with what to do. */
 int nic_open(const struct nic_info *info, const struct nic_config *config,

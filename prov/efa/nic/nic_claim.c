@@ -22,6 +22,7 @@
 #include "nic_priv.h"
 #include "util/u_hash.h"
 #include "util/u_log.h"
+#include "wire/wire_ud.h"
 
 /* Numbers of somebody else's choice that are tried. */
 #define TRIES 64
@@ -124,13 +125,83 @@ static int claim_bell(struct nic_qp *qp)
 	return rc;
 }
 
+/*
+ * Epoll descriptors are readable while one of theirs is, so they can be waited
+ * for themselves.
+ */
+static int claim_wait(struct nic_qp *qp)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, qp->sock, &ev) ||
+	    epoll_ctl(fd, EPOLL_CTL_ADD, qp->far.fd, &ev)) {
+		int rc = -errno;
+
+		close(fd);
+		return rc;
+	}
+	qp->wait = fd;
+	return 0;
+}
+
+/* A queue pair of the card and the segment of its number. */
+static int claim_number(struct nic_qp *qp)
+{
+	const struct nic *nic = qp->nic;
+	struct wire_ud_config c = {
+		.device = nic->info.verbs,
+		.port = nic->info.port,
+		.gid = nic->info.gid,
+		.qkey = qp->self.connid,
+		.paths = nic->config.paths,
+		.rx_bytes = nic->config.socket_buffer,
+	};
+	int rc = wire_ud_open(&c, &qp->far.wire);
+
+	if (rc)
+		return rc;
+	qp->self.qpn = qp->far.wire->qpn;
+	qp->far.fd = qp->far.wire->fd;
+	rc = claim_segment(qp);
+	if (!rc)
+		return 0;
+	wire_close(qp->far.wire);
+	qp->far.wire = NULL;
+	return rc;
+}
+
+static int claim_ud(struct nic_qp *qp)
+{
+	int rc = claim_bell(qp);
+
+	if (rc)
+		return rc;
+	rc = -EADDRINUSE;
+	for (int i = 0; i < TRIES && rc == -EADDRINUSE; i++)
+		rc = claim_number(qp);
+	if (rc)
+		goto close_bell;
+	rc = claim_wait(qp);
+	if (!rc)
+		return 0;
+	wire_shm_close(qp->shm);
+	wire_close(qp->far.wire);
+	qp->far.wire = NULL;
+close_bell:
+	close(qp->sock);
+	return rc;
+}
+
 /* --- all --- */
 
 int nic_claim(struct nic_qp *qp)
 {
 	if (qp->nic->config.shm_only)
 		return -EINVAL;
-	return claim_udp(qp);
+	return qp->nic->info.wire == NIC_WIRE_UD ? claim_ud(qp) : claim_udp(qp);
 }
 
 int nic_claim_as(struct nic_qp *qp, const struct nic_addr *addr)

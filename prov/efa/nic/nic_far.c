@@ -21,6 +21,7 @@
 /* Senders together may have half of the socket's memory open: the kernel
  * counts the whole buffer that a packet lies in. */
 #define BUDGET_SHARE 2
+#define WINDOW_PKTS 1024
 #define INIT_WINDOW (128u * 1024)
 #define SPRAY_BYTES (60u * 1024) /* what one call can send to one path */
 /*
@@ -35,13 +36,25 @@
 int nic_far_init(struct nic_qp *qp)
 {
 	struct nic_far *far = &qp->far;
+	int rc;
 
 	u_lock_init(&far->lock, true);
 	far->qp = qp;
 	atomic_init(&far->call, false);
 	u_pool_init(&qp->far_ops, sizeof(struct nic_far_op), 64,
 		    NIC_FAR_OPS_MAX);
-	return far->fd < 0 ? 0 : nic_watch_add(qp->nic->watch, far);
+	if (far->fd < 0)
+		return 0;
+	rc = nic_watch_add(qp->nic->watch, far);
+	if (rc || !far->wire)
+		return rc;
+	/* A wire that is there already has to be answered from. */
+	u_lock(&far->lock);
+	rc = nic_far_open(far);
+	u_unlock(&far->lock);
+	if (rc)
+		nic_far_fini(qp);
+	return rc;
 }
 
 /* --- opening --- */
@@ -64,7 +77,22 @@ static int far_open_wire(struct nic_far *far)
 		.sndbuf = nic->config.socket_buffer,
 	};
 
+	if (far->wire)
+		return 0;
 	return wire_udp_open(&config, far->qp->sock, &far->wire);
+}
+
+/*
+ * Where each packet takes a whole buffer, one peer's may not take them all. A
+ * power of two; 0: the default.
+ */
+static uint32_t far_window(const struct wire *wire)
+{
+	uint32_t n = WINDOW_PKTS;
+
+	while (wire->rx_packets && n > wire->rx_packets / BUDGET_SHARE)
+		n /= 2;
+	return n;
 }
 
 static int far_open_engine(struct nic_far *far, uint64_t now)
@@ -79,6 +107,7 @@ static int far_open_engine(struct nic_far *far, uint64_t now)
 		.ctx = &qp->nic->keys,
 		.mtu = (uint32_t)u_min(wire_mtu(far->wire, qp->self.gid),
 				       SRD_PACKET_MAX),
+		.window_pkts = far_window(far->wire),
 		.max_peers = rdm ? NIC_FAR_PEERS : 1,
 		.max_active = rdm ? 1024 : 2,
 		.max_ops = rdm ? NIC_FAR_OPS_MAX : 1,

@@ -145,6 +145,10 @@ static enum nic_status path_resolve_none(struct nic_path *p)
 	return NIC_UNREACHABLE;
 }
 
+/*
+ * One NIC may serve containers with shared memory of their own, so a peer of it
+ * that has no segment here may live all the same.
+ */
 enum nic_status nic_path_resolve(struct nic_path *p)
 {
 	struct nic *nic = p->qp->nic;
@@ -166,6 +170,8 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 	case -ESTALE:
 		if (nic->config.shm_only)
 			return path_resolve_none(p);
+		if (rc == -ENOENT && nic->info.wire == NIC_WIRE_UD)
+			return path_resolve_far(p);
 		p->state = NIC_PATH_DEAD;
 		break;
 	default:

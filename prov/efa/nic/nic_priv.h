@@ -48,10 +48,13 @@ struct nic {
 	struct nic_config config;
 	struct nic_keys keys;
 	struct nic_watch *watch; /* its thread */
+	uint32_t ud_max; /* bytes of a UD send */
 	bool faulty; /* `fault` is what the user asked for */
 	struct wire_fault_config fault;
 	struct u_lock lock; /* of the rest */
 	unsigned int nqps;
+	uint8_t (*ports)[16]; /* [nports] of InfiniBand ports here; const */
+	size_t nports;
 	uint8_t (*own)[16]; /* [nown] gids of this host */
 	size_t nown;
 	bool told_foreign; /* the warning about other hosts is out */
@@ -237,11 +240,18 @@ bool nic_is_own(struct nic *nic, const uint8_t gid[16]);
 /* Over UDP a queue pair number is a port. */
 static inline uint32_t nic_qpn_max(const struct nic *nic)
 {
-	return nic->config.shm_only ? NIC_QPN_MAX : UINT16_MAX;
+	return nic->config.shm_only || nic->info.wire == NIC_WIRE_UD ?
+		       NIC_QPN_MAX :
+		       UINT16_MAX;
 }
 
 /* True for the first caller: the flag is under nic->lock. */
 bool nic_tell_once(struct nic *nic, bool *told);
+
+/* --- nic_verbs.c: RDMA NICs --- */
+
+/* Fills nic->ports: peers at these gids are on this host. */
+void nic_verbs_gids(struct nic *nic);
 
 /* --- nic_done.c: completions of our own work --- */
 

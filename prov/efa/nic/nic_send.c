@@ -83,13 +83,19 @@ static U_COLD int send_slow(struct nic_ah *ah, uint64_t id, int flags,
 	return nic_send(ah, id, flags, imm, hdr, hdr_len, iov, iovcnt, len);
 }
 
+static inline uint32_t send_max(const struct nic_qp *qp)
+{
+	return qp->type == NIC_QP_UD ? qp->nic->ud_max : NIC_MTU;
+}
+
 int nic_send(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	     const void *hdr, size_t hdr_len, const struct iovec *iov,
 	     int iovcnt, size_t len)
 {
+	uint32_t max = send_max(ah->qp);
 	int rc;
 
-	if (u_unlikely(hdr_len > NIC_MTU || len > NIC_MTU - hdr_len))
+	if (u_unlikely(hdr_len > max || len > max - hdr_len))
 		return -EMSGSIZE;
 	if (u_unlikely(!ah->link || (flags & NIC_SEND_IMM)))
 		return send_slow(ah, id, flags, imm, hdr, hdr_len, iov, iovcnt,

@@ -40,6 +40,9 @@
 #define SRD_RDMA_MAX (UINT64_C(1) << 30)
 #define SRD_TX_MAX 64 /* packets of one srd_tx at most */
 
+/* Bytes before the payload of a datagram at most. */
+#define SRD_DATAGRAM_HDR 32
+
 /* One incarnation of a queue pair. */
 struct srd_addr {
 	uint8_t gid[16];

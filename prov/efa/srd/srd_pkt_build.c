@@ -22,6 +22,8 @@
 	 SRD_BITMAP_WORDS_MAX * SRD_WORD_LEN + SRD_NAKS_MAX * SRD_NAK_LEN)
 _Static_assert(WRITTEN_MAX <= SRD_HDR_MAX && WRITTEN_MAX <= 255 * SRD_WORD_LEN,
 	       "all headers at once have room, and a length that can be told");
+_Static_assert(SRD_BASE_LEN + SRD_HIGH_LEN + SRD_IMM_LEN <= SRD_DATAGRAM_HDR,
+	       "headers of a datagram");
 _Static_assert(SRD_MSG_MAX <= UINT16_MAX, "offset and total share a word");
 
 static uint8_t *put_data(uint8_t *b, const struct srd_pkt_data *d)

@@ -31,7 +31,7 @@ static int config_check(const struct wire_udp_config *c, int fd, uint16_t *port)
 	if (getsockname(fd, &self.sa, &len))
 		return -errno;
 	if (!wire_udp_addr_gid(&self, gid, port) ||
-	    wire_udp_gid_is_v4(gid) != wire_udp_gid_is_v4(c->gid))
+	    wire_gid_is_v4(gid) != wire_gid_is_v4(c->gid))
 		return -EINVAL;
 	return 0;
 }
@@ -39,7 +39,7 @@ static int config_check(const struct wire_udp_config *c, int fd, uint16_t *port)
 static void config_take(struct wire_udp *w, const struct wire_udp_config *c)
 {
 	memcpy(w->gid, c->gid, sizeof(w->gid));
-	w->v4 = wire_udp_gid_is_v4(c->gid);
+	w->v4 = wire_gid_is_v4(c->gid);
 	w->gso = !c->no_offload;
 	w->wire.paths = c->paths;
 	w->link_mtu = c->link_mtu ? c->link_mtu : LINK_MTU_DEFAULT;
@@ -72,7 +72,7 @@ static uint32_t udp_mtu(const struct wire *wire, const uint8_t gid[16])
 	const struct wire_udp *w = wire_udp_of(wire);
 	uint32_t mtu = w->link_mtu, route = 0;
 
-	if (wire_udp_gid_is_v4(gid) == w->v4)
+	if (wire_gid_is_v4(gid) == w->v4)
 		route = wire_udp_sock_route_mtu(w, gid);
 	if (route && route < mtu)
 		mtu = route;

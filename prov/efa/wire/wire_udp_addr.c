@@ -7,15 +7,9 @@
  */
 #include "wire/wire_udp_priv.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-bool wire_udp_gid_is_v4(const uint8_t gid[16])
-{
-	return !memcmp(gid, mapped, sizeof(mapped));
-}
 
 socklen_t wire_udp_addr_len(const struct wire_udp *w)
 {
@@ -61,15 +55,4 @@ bool wire_udp_addr_gid(const union wire_udp_addr *addr, uint8_t gid[16],
 	if (port)
 		*port = ntohs(p);
 	return true;
-}
-
-const char *wire_udp_gid_text(const uint8_t gid[16],
-			      char text[INET6_ADDRSTRLEN])
-{
-	if (wire_udp_gid_is_v4(gid))
-		inet_ntop(AF_INET, gid + sizeof(mapped), text,
-			  INET6_ADDRSTRLEN);
-	else
-		inet_ntop(AF_INET6, gid, text, INET6_ADDRSTRLEN);
-	return text;
 }

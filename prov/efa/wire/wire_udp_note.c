@@ -31,24 +31,10 @@ uint32_t wire_udp_note_payload(bool v4, uint32_t mtu)
 	return (uint32_t)u_max(least, u_min(mtu, most)) - hdr;
 }
 
-/* The same told twice is one note, the later one. */
 static void note_add(struct wire_udp *w, const struct wire_note *note)
 {
-	struct wire_note *old;
-
 	w->troubled = true;
-	for (uint32_t i = 0; i < w->nnotes; i++) {
-		old = &w->note[i];
-		if (old->kind != note->kind || old->qpn != note->qpn ||
-		    memcmp(old->gid, note->gid, sizeof(note->gid)))
-			continue;
-		*old = *note;
-		return;
-	}
-	if (w->nnotes == WIRE_UDP_NOTES)
-		return;
-	w->note[w->nnotes++] = *note;
-	w->stats.notes++;
+	w->stats.notes += wire_note_add(&w->notes, note);
 }
 
 static void note_make(struct wire_udp *w, enum wire_note_kind kind,
@@ -75,7 +61,7 @@ static void warn_forbidden(const uint8_t gid[16])
 	if (atomic_flag_test_and_set(&told))
 		return;
 	u_warn("packets to %s are dropped by this host's firewall (EPERM)",
-	       wire_udp_gid_text(gid, text));
+	       wire_gid_text(gid, text));
 }
 
 void wire_udp_note_refused(struct wire_udp *w, const uint8_t gid[16],
@@ -197,16 +183,12 @@ static void drain_all(struct wire_udp *w)
 int wire_udp_notes(struct wire *wire, struct wire_note *note, int max)
 {
 	struct wire_udp *w = wire_udp_of(wire);
-	uint32_t n;
+	int n;
 
-	assert(max > 0);
 	drain_all(w);
-	n = (uint32_t)u_min(w->nnotes, (size_t)max);
-	memcpy(note, w->note, n * sizeof(*note));
-	w->nnotes -= n;
-	memmove(w->note, w->note + n, w->nnotes * sizeof(*note));
-	w->troubled = w->nnotes > 0;
-	return (int)n;
+	n = wire_note_take(&w->notes, note, max);
+	w->troubled = w->notes.n > 0;
+	return n;
 }
 
 bool wire_udp_troubled(const struct wire *wire)

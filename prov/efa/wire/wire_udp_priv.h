@@ -9,6 +9,8 @@
 #ifndef WIRE_UDP_PRIV_H
 #define WIRE_UDP_PRIV_H
 
+#include "wire/wire_gid.h"
+#include "wire/wire_note.h"
 #include "wire/wire_udp.h"
 
 #include "util/u_base.h"
@@ -40,8 +42,6 @@
  */
 #define WIRE_UDP_RX_BUFS 16
 #define WIRE_UDP_RX_BYTES 65536u
-
-#define WIRE_UDP_NOTES 64 /* that wait to be fetched */
 
 #define WIRE_UDP_V4_HDR (20 + 8)
 #define WIRE_UDP_V6_HDR (40 + 8)
@@ -118,8 +118,7 @@ struct wire_udp {
 	int owned[WIRE_PATHS_MAX + 1]; /* all that we opened */
 
 	bool troubled; /* notes wait, here or in an error queue */
-	uint32_t nnotes;
-	struct wire_note note[WIRE_UDP_NOTES]; /* oldest first */
+	struct wire_note_list notes;
 
 	struct wire_stats stats;
 	struct wire_udp_tx tx;
@@ -128,7 +127,6 @@ struct wire_udp {
 
 /* wire_udp_addr.c: gids and socket addresses */
 
-bool wire_udp_gid_is_v4(const uint8_t gid[16]);
 socklen_t wire_udp_addr_len(const struct wire_udp *w);
 /* What all addresses of this wire have in common: family, nothing else. */
 void wire_udp_addr_init(const struct wire_udp *w, union wire_udp_addr *addr);
@@ -138,8 +136,6 @@ void wire_udp_addr_set(const struct wire_udp *w, union wire_udp_addr *addr,
 /* False when addr is of no family that we know. port may be NULL. */
 bool wire_udp_addr_gid(const union wire_udp_addr *addr, uint8_t gid[16],
 		       uint16_t *port);
-const char *wire_udp_gid_text(const uint8_t gid[16],
-			      char text[INET6_ADDRSTRLEN]);
 
 /* wire_udp_sock.c: sockets and what is set on them */
 

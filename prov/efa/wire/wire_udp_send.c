@@ -115,7 +115,7 @@ static int message_fill(struct wire_udp *w, const struct wire_out *out, int n)
 
 static bool has_address(const struct wire_udp *w, const struct wire_out *out)
 {
-	return wire_udp_gid_is_v4(out->gid) == w->v4;
+	return wire_gid_is_v4(out->gid) == w->v4;
 }
 
 /* Leading packets that share a socket, as far as there is room for them. */

@@ -59,7 +59,7 @@ void gid_read(const char *text, uint8_t gid[16])
 
 int socket_on(const uint8_t gid[16], uint16_t *port)
 {
-	struct wire_udp w = { .v4 = wire_udp_gid_is_v4(gid) };
+	struct wire_udp w = { .v4 = wire_gid_is_v4(gid) };
 	union wire_udp_addr addr;
 	socklen_t len = wire_udp_addr_len(&w);
 	uint8_t bound[16];

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * wire_ud_host.c - address handles: how a packet gets to a host
+ *
+ * The NIC wants a handle for each destination and path, which the kernel makes,
+ * over Ethernet after it has asked for the host's link address. That may block,
+ * for a second when the host is not there, and happens with the first packet
+ * only: a host for which no handle can be had is left alone for a while.
+ *
+ * Handles get out of date when addresses or links change. Old ones, and those
+ * of hosts that are forgotten to make room, are destroyed when the queue pair
+ * has sent the packets that use them.
+ */
+#include "wire/wire_ud_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/u_bytes.h"
+#include "util/u_hash.h"
+#include "util/u_log.h"
+#include "util/u_time.h"
+
+#define BAD_FOR U_SEC
+#define HOP_LIMIT 64
+#define FLOW_LABEL 0xfffff
+
+int wire_ud_hosts_init(struct wire_ud *w)
+{
+	w->hosts.max = WIRE_UD_HOSTS;
+	w->hosts.host = calloc(w->hosts.max, sizeof(*w->hosts.host));
+	return w->hosts.host ? 0 : -ENOMEM;
+}
+
+static void host_clear(struct wire_ud_host *h)
+{
+	for (uint32_t i = 0; i < WIRE_UD_PATHS_MAX; i++)
+		if (h->ah[i])
+			ibv_destroy_ah(h->ah[i]);
+	memset(h->ah, 0, sizeof(h->ah));
+}
+
+/* Queue pairs are gone: nothing uses a handle. */
+void wire_ud_hosts_fini(struct wire_ud *w)
+{
+	for (uint32_t i = 0; i < w->hosts.n; i++)
+		host_clear(&w->hosts.host[i]);
+	for (uint32_t i = 0; i < w->hosts.nretired; i++)
+		ibv_destroy_ah(w->hosts.retired[i].ah);
+	free(w->hosts.retired);
+	free(w->hosts.host);
+}
+
+static uint32_t *bucket_of(struct wire_ud_hosts *hs, const uint8_t gid[16])
+{
+	uint64_t h = u_mix64(u_get64(gid) ^ u_mix64(u_get64(gid + 8)));
+
+	return &hs->bucket[h % WIRE_UD_BUCKETS];
+}
+
+static struct wire_ud_host *find(struct wire_ud_hosts *hs,
+				 const uint8_t gid[16])
+{
+	uint32_t i = *bucket_of(hs, gid);
+
+	while (i && memcmp(hs->host[i - 1].gid, gid, 16))
+		i = hs->host[i - 1].next;
+	return i ? &hs->host[i - 1] : NULL;
+}
+
+/* Everything that used handles of it has been sent. */
+static bool is_idle(const struct wire_ud *w, const struct wire_ud_host *h)
+{
+	for (uint32_t i = 0; i < w->wire.paths; i++)
+		if (h->ah[i] && u_seq_before(w->path[i].head, h->used[i]))
+			return false;
+	return true;
+}
+
+static void unlink_host(struct wire_ud_hosts *hs, struct wire_ud_host *h)
+{
+	uint32_t number = (uint32_t)(h - hs->host) + 1;
+	uint32_t *at = bucket_of(hs, h->gid);
+
+	while (*at != number)
+		at = &hs->host[*at - 1].next;
+	*at = h->next;
+}
+
+/* The next host round the clock that is idle; NULL: all are busy. */
+static U_COLD struct wire_ud_host *evict(struct wire_ud *w)
+{
+	struct wire_ud_hosts *hs = &w->hosts;
+	struct wire_ud_host *h;
+
+	wire_ud_reap(w);
+	for (uint32_t i = 0; i < hs->n; i++) {
+		h = &hs->host[hs->hand++ % hs->n];
+		if (!is_idle(w, h))
+			continue;
+		host_clear(h);
+		unlink_host(hs, h);
+		return h;
+	}
+	return NULL;
+}
+
+static U_COLD struct wire_ud_host *add(struct wire_ud *w, const uint8_t gid[16])
+{
+	struct wire_ud_hosts *hs = &w->hosts;
+	uint32_t *bucket = bucket_of(hs, gid);
+	struct wire_ud_host *h = hs->n < hs->max ? &hs->host[hs->n++] :
+						   evict(w);
+
+	if (!h)
+		return NULL;
+	*h = (struct wire_ud_host){ .next = *bucket };
+	memcpy(h->gid, gid, sizeof(h->gid));
+	*bucket = (uint32_t)(h - hs->host) + 1;
+	return h;
+}
+
+/* Another handle may be had for that of a host that is idle: its memory. */
+static bool make_room(struct wire_ud *w, const struct wire_ud_host *for_whom)
+{
+	struct wire_ud_host *h;
+
+	wire_ud_reap(w);
+	wire_ud_hosts_bury(w);
+	for (uint32_t i = 0; i < w->hosts.n; i++) {
+		h = &w->hosts.host[w->hosts.hand++ % w->hosts.n];
+		if (h == for_whom || !is_idle(w, h))
+			continue;
+		host_clear(h);
+		return true;
+	}
+	return false;
+}
+
+static struct ibv_ah *make(struct wire_ud *w, const struct wire_ud_host *h,
+			   uint8_t path)
+{
+	struct ibv_ah_attr attr = {
+		.is_global = 1,
+		.port_num = w->info.port,
+		.grh = { .sgid_index = (uint8_t)w->gid_index,
+			 .hop_limit = HOP_LIMIT },
+	};
+
+	/* Entropy, where the NIC makes the source port of it. */
+	attr.grh.flow_label =
+		(uint32_t)u_mix64((uint64_t)w->wire.qpn << 8 | path) &
+		FLOW_LABEL;
+	if (!wire_ud_gid_to(&w->info, h->gid, &attr)) {
+		errno = EAFNOSUPPORT;
+		return NULL;
+	}
+	errno = 0;
+	return ibv_create_ah(w->pd, &attr);
+}
+
+static int no_handle(struct wire_ud *w, struct wire_ud_host *h, int error)
+{
+	char text[WIRE_GID_TEXT];
+
+	if (error == ENOMEM || error == EAGAIN)
+		return -EAGAIN;
+	u_info("%s: no way to %s: %s", w->info.device,
+	       wire_gid_text(h->gid, text), strerror(error));
+	h->bad_until = u_now() + BAD_FOR;
+	wire_ud_note(w, WIRE_NOTE_NO_ROUTE, h->gid, 0);
+	return -EHOSTUNREACH;
+}
+
+static U_COLD int host_make(struct wire_ud *w, struct wire_ud_host *h,
+			    uint8_t path)
+{
+	struct ibv_ah *ah;
+
+	if (h->bad_until && u_now() < h->bad_until) {
+		wire_ud_note(w, WIRE_NOTE_NO_ROUTE, h->gid, 0);
+		return -EHOSTUNREACH;
+	}
+	h->bad_until = 0;
+	ah = make(w, h, path);
+	if (!ah && errno == ENOMEM && make_room(w, h))
+		ah = make(w, h, path);
+	if (!ah)
+		return no_handle(w, h, errno ? errno : EHOSTUNREACH);
+	h->ah[path] = ah;
+	return 0;
+}
+
+int wire_ud_host_ah(struct wire_ud *w, const uint8_t gid[16], uint8_t path,
+		    struct wire_ud_host **out)
+{
+	struct wire_ud_host *h = find(&w->hosts, gid);
+
+	assert(path < w->wire.paths);
+	if (u_unlikely(!h))
+		h = add(w, gid);
+	if (u_unlikely(!h))
+		return -EAGAIN;
+	*out = h;
+	return u_likely(h->ah[path] != NULL) ? 0 : host_make(w, h, path);
+}
+
+/* --- out of date --- */
+
+/* Without memory to remember it by, it stays until the wire closes. */
+static bool retire(struct wire_ud_hosts *hs, struct ibv_ah *ah, uint32_t path,
+		   uint32_t used)
+{
+	struct wire_ud_retired *grown;
+
+	if (hs->nretired == hs->max_retired) {
+		uint32_t max = hs->max_retired ? 2 * hs->max_retired : 64;
+
+		grown = realloc(hs->retired, max * sizeof(*grown));
+		if (!grown)
+			return false;
+		hs->retired = grown;
+		hs->max_retired = max;
+	}
+	hs->retired[hs->nretired++] = (struct wire_ud_retired){
+		.ah = ah,
+		.path = path,
+		.used = used,
+	};
+	return true;
+}
+
+void wire_ud_hosts_renew(struct wire_ud *w)
+{
+	struct wire_ud_host *h;
+
+	for (uint32_t i = 0; i < w->hosts.n; i++) {
+		h = &w->hosts.host[i];
+		h->bad_until = 0;
+		for (uint32_t k = 0; k < w->wire.paths; k++)
+			if (h->ah[k] &&
+			    retire(&w->hosts, h->ah[k], k, h->used[k]))
+				h->ah[k] = NULL;
+	}
+}
+
+void wire_ud_hosts_bury(struct wire_ud *w)
+{
+	struct wire_ud_hosts *hs = &w->hosts;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < hs->nretired; i++) {
+		struct wire_ud_retired *r = &hs->retired[i];
+
+		if (u_seq_before(w->path[r->path].head, r->used))
+			hs->retired[kept++] = *r;
+		else
+			ibv_destroy_ah(r->ah);
+	}
+	hs->nretired = kept;
+}
