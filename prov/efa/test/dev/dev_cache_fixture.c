@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dev/dev_cache_watch.h"
 #include "util/u_base.h"
 
 /* A registration of this device. */
@@ -76,13 +77,22 @@ void rig_open(struct rig *r, size_t max_count, uint64_t max_bytes,
 	memset(r, 0, sizeof(*r));
 	r->page = (size_t)sysconf(_SC_PAGESIZE);
 	assert_int_equal(dev_cache_open(&config, &r->cache), 0);
-	r->stats = dev_cache_stats(r->cache);
 }
 
 void rig_close(struct rig *r)
 {
 	dev_cache_close(r->cache);
 	assert_int_equal(r->live, 0);
+}
+
+struct dev_cache_stats rig_stats(struct rig *r)
+{
+	struct dev_cache_stats stats;
+
+	u_lock(&dev_cache_watch_lock);
+	stats = *dev_cache_stats(r->cache);
+	u_unlock(&dev_cache_watch_lock);
+	return stats;
 }
 
 void rig_needs_monitor(struct rig *r)
@@ -116,10 +126,10 @@ struct dev_cache_entry *rig_get(struct rig *r, const void *addr, size_t len)
 
 bool rig_touch(struct rig *r, const void *addr, size_t len)
 {
-	uint64_t hits = r->stats->hits;
+	uint64_t hits = rig_stats(r).hits;
 
 	dev_cache_put(r->cache, rig_get(r, addr, len));
-	return r->stats->hits > hits;
+	return rig_stats(r).hits > hits;
 }
 
 void rig_expect(const struct dev_cache_entry *e, const void *addr, int byte)

@@ -20,7 +20,6 @@
 
 struct rig {
 	struct dev_cache *cache;
-	const struct dev_cache_stats *stats;
 	size_t page;
 	uint64_t room; /* bytes that can be registered at a time */
 	atomic_uint_fast64_t bytes; /* that are */
@@ -40,6 +39,10 @@ void rig_close(struct rig *r);
 
 /* Skips the test where the kernel does not tell of changes. */
 void rig_needs_monitor(struct rig *r);
+
+/* Waits for the monitor, which may be at work when the call that changed
+ * memory returns. */
+struct dev_cache_stats rig_stats(struct rig *r);
 
 /* len bytes of memory, each of them `byte`. */
 char *rig_map(size_t len, int byte);

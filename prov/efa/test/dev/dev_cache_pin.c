@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 struct pin {
+	pthread_mutex_t lock; /* of the rings and the pipe */
 	int ring; /* -1: not permitted */
 	int pipe[2];
 	char *queue; /* both rings */
@@ -49,6 +51,7 @@ int pin_new(void *addr, size_t len, struct pin **out)
 	struct iovec iov = { .iov_base = addr, .iov_len = len };
 	struct pin *pin = calloc(1, sizeof(*pin));
 
+	pthread_mutex_init(&pin->lock, NULL);
 	if (ring_open(pin) == 0 && syscall(SYS_io_uring_register, pin->ring,
 					   IORING_REGISTER_BUFFERS, &iov, 1)) {
 		int rc = -errno;
@@ -82,13 +85,11 @@ static uint32_t *word(struct pin *pin, uint32_t offset)
 	return (uint32_t *)(void *)(pin->queue + offset);
 }
 
-int pin_peek(struct pin *pin, const void *addr)
+static int peek(struct pin *pin, const void *addr)
 {
 	unsigned char byte;
 	uint32_t tail;
 
-	if (pin->ring < 0)
-		return -1;
 	*pin->sqe = (struct io_uring_sqe){
 		.opcode = IORING_OP_WRITE_FIXED,
 		.fd = pin->pipe[1],
@@ -104,4 +105,16 @@ int pin_peek(struct pin *pin, const void *addr)
 	tail = __atomic_load_n(word(pin, pin->p.cq_off.tail), __ATOMIC_ACQUIRE);
 	*word(pin, pin->p.cq_off.head) = tail;
 	return read(pin->pipe[0], &byte, 1) == 1 ? byte : -1;
+}
+
+int pin_peek(struct pin *pin, const void *addr)
+{
+	int byte = -1;
+
+	if (pin_works(pin)) {
+		pthread_mutex_lock(&pin->lock);
+		byte = peek(pin, addr);
+		pthread_mutex_unlock(&pin->lock);
+	}
+	return byte;
 }

@@ -24,7 +24,7 @@ void pin_free(struct pin *pin);
 /* Whether pages are pinned and can be read. */
 bool pin_works(const struct pin *pin);
 
-/* The byte at addr as the device sees it; -1: it cannot be read. */
+/* The byte at addr as the device sees it; -1: it cannot be read. Any thread. */
 int pin_peek(struct pin *pin, const void *addr);
 
 #endif

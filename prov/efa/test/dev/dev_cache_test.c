@@ -50,10 +50,10 @@ static void dev_cache_get__finds_it_again(void **state)
 	assert_false(touch(&s, 0, 4));
 	assert_true(touch(&s, 0, 4));
 	assert_int_equal(s.rig.regs, 1);
-	assert_int_equal(s.rig.stats->misses, 1);
-	assert_int_equal(s.rig.stats->unkept, 0);
-	assert_int_equal(s.rig.stats->count, 1);
-	assert_int_equal(s.rig.stats->bytes, 4 * s.rig.page);
+	assert_int_equal(rig_stats(&s.rig).misses, 1);
+	assert_int_equal(rig_stats(&s.rig).unkept, 0);
+	assert_int_equal(rig_stats(&s.rig).count, 1);
+	assert_int_equal(rig_stats(&s.rig).bytes, 4 * s.rig.page);
 	close_set(&s);
 }
 
@@ -79,10 +79,10 @@ static void dev_cache_get__widens_to_pages(void **state)
 	(void)state;
 	open_set(&s, 0, 0);
 	assert_false(rig_touch(&s.rig, s.mem + s.rig.page + 10, 5));
-	assert_int_equal(s.rig.stats->bytes, s.rig.page);
+	assert_int_equal(rig_stats(&s.rig).bytes, s.rig.page);
 	assert_true(touch(&s, 1, 1));
 	assert_false(rig_touch(&s.rig, s.mem + s.rig.page - 1, 2));
-	assert_int_equal(s.rig.stats->bytes, 2 * s.rig.page);
+	assert_int_equal(rig_stats(&s.rig).bytes, 2 * s.rig.page);
 	close_set(&s);
 }
 
@@ -96,7 +96,7 @@ static void dev_cache_get__larger_replaces_what_it_covers(void **state)
 	touch(&s, 3, 2);
 	touch(&s, 10, 1);
 	assert_false(touch(&s, 1, 5));
-	assert_int_equal(s.rig.stats->count, 2);
+	assert_int_equal(rig_stats(&s.rig).count, 2);
 	assert_int_equal(s.rig.live, 2);
 	assert_true(touch(&s, 3, 2));
 	close_set(&s);
@@ -111,7 +111,7 @@ static void dev_cache_get__overlapping_ones_live_together(void **state)
 	touch(&s, 0, 4);
 	touch(&s, 2, 4);
 	touch(&s, 3, 6);
-	assert_int_equal(s.rig.stats->count, 3);
+	assert_int_equal(rig_stats(&s.rig).count, 3);
 	assert_true(touch(&s, 0, 4));
 	assert_true(touch(&s, 2, 4));
 	assert_true(touch(&s, 1, 3));
@@ -155,7 +155,7 @@ static void dev_cache_get__bad_ranges(void **state)
 			 -EINVAL);
 	s.rig.fail = -EFAULT;
 	assert_int_equal(dev_cache_get(s.rig.cache, s.mem, 1, 0, &e), -EFAULT);
-	assert_int_equal(s.rig.stats->count, 0);
+	assert_int_equal(rig_stats(&s.rig).count, 0);
 	close_set(&s);
 }
 
@@ -207,7 +207,7 @@ static void dev_cache_get__evicts_by_count(void **state)
 	touch(&s, 0, 1);
 	touch(&s, 6, 1);
 	assert_int_equal(s.rig.live, 3);
-	assert_int_equal(s.rig.stats->evictions, 1);
+	assert_int_equal(rig_stats(&s.rig).evictions, 1);
 	assert_true(touch(&s, 0, 1));
 	assert_false(touch(&s, 2, 1));
 	close_set(&s);
@@ -222,10 +222,10 @@ static void dev_cache_get__evicts_by_bytes(void **state)
 	touch(&s, 0, 3);
 	touch(&s, 4, 3);
 	touch(&s, 8, 5);
-	assert_int_equal(s.rig.stats->bytes, 8 * s.rig.page);
+	assert_int_equal(rig_stats(&s.rig).bytes, 8 * s.rig.page);
 	assert_true(touch(&s, 4, 3));
 	assert_false(touch(&s, 20, 9));
-	assert_int_equal(s.rig.stats->unkept, 1);
+	assert_int_equal(rig_stats(&s.rig).unkept, 1);
 	assert_int_equal(s.rig.live, 2);
 	close_set(&s);
 }
@@ -239,7 +239,7 @@ static void dev_cache_get__what_is_held_is_not_evicted(void **state)
 	open_set(&s, 1, 0);
 	e = rig_get(&s.rig, s.mem, 1);
 	assert_false(touch(&s, 2, 1));
-	assert_int_equal(s.rig.stats->unkept, 1);
+	assert_int_equal(rig_stats(&s.rig).unkept, 1);
 	assert_int_equal(s.rig.live, 1);
 	rig_expect(e, s.mem, 1);
 	dev_cache_put(s.rig.cache, e);
@@ -285,7 +285,7 @@ static void dev_cache_open__without_monitor_keeps_nothing(void **state)
 	assert_int_equal(e->addr, (uintptr_t)mem + 1);
 	assert_int_equal(e->len, 100);
 	dev_cache_put(r.cache, e);
-	assert_int_equal(r.stats->unkept, 2);
+	assert_int_equal(rig_stats(&r).unkept, 2);
 	munmap(mem, r.page);
 	rig_close(&r);
 }
