@@ -75,7 +75,8 @@ struct dev_cache_stats {
 	uint64_t misses; /* gets that registered */
 	uint64_t unkept; /* of these: not kept, since the memory cannot be
 			    watched, was changing, or is over the limits */
-	uint64_t evictions; /* idle ones that made room */
+	uint64_t evictions; /* idle ones that were given up for room, or by
+			       dev_cache_flush */
 	uint64_t invalidations; /* those whose memory changed */
 	uint64_t count; /* registrations kept at this moment, in use or idle */
 	uint64_t bytes; /* that they cover */
@@ -112,7 +113,7 @@ void dev_cache_reap(struct dev_cache *cache);
 /* Whether registrations are kept at all. */
 bool dev_cache_keeps(const struct dev_cache *cache);
 
-/* They go on counting; exact while no other thread uses the cache. */
+/* They go on counting while they are read: a figure may be a little late. */
 const struct dev_cache_stats *dev_cache_stats(const struct dev_cache *cache);
 
 #endif

@@ -84,6 +84,17 @@ static const struct setting settings[] = {
 	  "spoil packets to other hosts on purpose, for tests, as in "
 	  "loss=1%,reorder=10%:300us,dup=1%,corrupt=1%,delay=20us,black=0,"
 	  "slow=1:5ms,seed=7" },
+	{ "MR_CACHE_ENABLE", SETTING_BOOL, FIELD(mr_cache), 1, 0, 0,
+	  "keep registrations of user memory for the next transfer, on RDMA "
+	  "devices" },
+	{ "MR_MAX_CACHED_COUNT", SETTING_NUMBER, FIELD(mr_cache_count), 0, 0,
+	  UINT64_MAX,
+	  "registrations kept at most; 0 is nine tenths of what the device "
+	  "takes" },
+	{ "MR_MAX_CACHED_SIZE", SETTING_NUMBER, FIELD(mr_cache_bytes), 0, 0,
+	  UINT64_MAX,
+	  "bytes kept registered at most; 0 is what the system lets the "
+	  "process pin" },
 	{ "TX_SIZE", SETTING_NUMBER, FIELD(tx_size), 0, 0, 1 << 20,
 	  "send operations an endpoint can have under way" },
 	{ "RX_SIZE", SETTING_NUMBER, FIELD(rx_size), 0, 0, 1 << 20,
@@ -115,9 +126,6 @@ static const char *const foreign[] = {
 	"INTER_READ_SEGMENT_SIZE",
 	"MAX_MEMCPY_SIZE",
 	"MAX_TIMEOUT",
-	"MR_CACHE_ENABLE",
-	"MR_MAX_CACHED_COUNT",
-	"MR_MAX_CACHED_SIZE",
 	"MTU_SIZE",
 	"READCOPY_POOL_SIZE",
 	"RECVWIN_SIZE",
@@ -418,5 +426,8 @@ void efa_settings_dev_config(struct dev_config *config)
 		.peer_timeout = efa_settings.peer_timeout_ms * U_MSEC,
 		.check_all = efa_settings.checksum,
 		.fault = efa_settings.fault,
+		.no_mr_cache = !efa_settings.mr_cache,
+		.mr_cache_count = efa_settings.mr_cache_count,
+		.mr_cache_bytes = efa_settings.mr_cache_bytes,
 	};
 }

@@ -27,6 +27,8 @@ struct efa_settings {
 	uint64_t peer_timeout_ms;
 	uint64_t checksum; /* bool */
 	char *fault; /* NULL: none */
+	uint64_t mr_cache; /* bool */
+	uint64_t mr_cache_count, mr_cache_bytes;
 	uint64_t lane_size; /* bytes */
 	uint64_t tx_size, rx_size, cq_size; /* entries */
 	uint64_t medium_max; /* bytes */

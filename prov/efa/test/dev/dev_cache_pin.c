@@ -46,16 +46,30 @@ static int ring_open(struct pin *pin)
 	return pipe(pin->pipe);
 }
 
+static void ring_close(struct pin *pin)
+{
+	munmap(pin->queue, pin->queue_bytes);
+	munmap(pin->sqe, sizeof(*pin->sqe));
+	close(pin->ring);
+	close(pin->pipe[0]);
+	close(pin->pipe[1]);
+	pin->ring = -1;
+}
+
 int pin_new(void *addr, size_t len, struct pin **out)
 {
 	struct iovec iov = { .iov_base = addr, .iov_len = len };
 	struct pin *pin = calloc(1, sizeof(*pin));
+	int rc = 0;
 
 	pthread_mutex_init(&pin->lock, NULL);
 	if (ring_open(pin) == 0 && syscall(SYS_io_uring_register, pin->ring,
 					   IORING_REGISTER_BUFFERS, &iov, 1)) {
-		int rc = -errno;
-
+		rc = -errno;
+		ring_close(pin);
+	}
+	/* Some kernels pin no memory of files. */
+	if (rc && rc != -EOPNOTSUPP) {
 		pin_free(pin);
 		return rc;
 	}
@@ -65,13 +79,8 @@ int pin_new(void *addr, size_t len, struct pin **out)
 
 void pin_free(struct pin *pin)
 {
-	if (pin->ring >= 0) {
-		munmap(pin->queue, pin->queue_bytes);
-		munmap(pin->sqe, sizeof(*pin->sqe));
-		close(pin->ring);
-		close(pin->pipe[0]);
-		close(pin->pipe[1]);
-	}
+	if (pin_works(pin))
+		ring_close(pin);
 	free(pin);
 }
 

@@ -111,7 +111,7 @@ static void step(struct model *m)
 
 static void dev_cache_tree__agrees_with_an_array(void **state)
 {
-	struct model m = { .tree = { NULL } };
+	struct model m = { .tree.root = NULL };
 
 	(void)state;
 	srand(1);
@@ -121,7 +121,7 @@ static void dev_cache_tree__agrees_with_an_array(void **state)
 
 static void dev_cache_tree__empties(void **state)
 {
-	struct model m = { .tree = { NULL } };
+	struct model m = { .tree.root = NULL };
 
 	(void)state;
 	srand(2);
@@ -149,7 +149,7 @@ static void dev_cache_tree_insert__in_order_stays_shallow(void **state)
 {
 	enum { MANY = 10000 };
 	struct dev_cache_node *n = calloc(MANY, sizeof(*n));
-	struct dev_cache_tree t = { NULL };
+	struct dev_cache_tree t = { .root = NULL };
 
 	(void)state;
 	for (uint64_t i = 0; i < MANY; i++) {

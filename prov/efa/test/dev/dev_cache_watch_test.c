@@ -208,6 +208,7 @@ static void dev_cache_reap__what_changed_while_idle(void **state)
 	p = rig_map(r.page, OLD);
 	rig_check(&r, p, r.page, OLD);
 	munmap(p, r.page);
+	assert_int_equal(rig_stats(&r).invalidations, 1);
 	dev_cache_reap(r.cache);
 	assert_int_equal(r.live, 0);
 	rig_close(&r);
@@ -304,8 +305,9 @@ static void dev_cache_get__shared_memory_without_a_name_is(void **state)
 
 static int wait_for(pid_t child)
 {
-	int status;
+	int status = -1;
 
+	assert_true(child > 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

@@ -43,6 +43,9 @@ static const char *const names[] = {
 	"FI_EFA_MTU_SIZE",
 	"FI_EFA_TXSIZE",
 	"FI_EFA_INTER_MIN_READ_MESSAGE_SIZE",
+	"FI_EFA_MR_CACHE_ENABLE",
+	"FI_EFA_MR_MAX_CACHED_COUNT",
+	"FI_EFA_MR_MAX_CACHED_SIZE",
 };
 
 static int setup(void **state)
@@ -96,6 +99,8 @@ static void load__defaults(void **state)
 	assert_int_equal(config.port_max, 0);
 	assert_false(config.no_cma);
 	assert_null(config.shm_dir);
+	assert_false(config.no_mr_cache);
+	assert_int_equal(config.mr_cache_count, 0);
 }
 
 static void load__lane_size_is_a_power_of_two(void **state)
@@ -115,6 +120,9 @@ static void load__reaches_device_config(void **state)
 	setenv("FI_EFA_PORT_RANGE", "7000-7100", 1);
 	setenv("FI_EFA_USE_CMA", "no", 1);
 	setenv("FI_EFA_LANE_SIZE", "64k", 1);
+	setenv("FI_EFA_MR_CACHE_ENABLE", "0", 1);
+	setenv("FI_EFA_MR_MAX_CACHED_COUNT", "100", 1);
+	setenv("FI_EFA_MR_MAX_CACHED_SIZE", "1G", 1);
 	efa_settings_load(&efa_prov);
 	assert_int_equal(nwarnings, 0);
 	efa_settings_dev_config(&config);
@@ -125,6 +133,9 @@ static void load__reaches_device_config(void **state)
 	assert_int_equal(config.port_max, 7100);
 	assert_true(config.no_cma);
 	assert_int_equal(config.lane_bytes, 65536);
+	assert_true(config.no_mr_cache);
+	assert_int_equal(config.mr_cache_count, 100);
+	assert_int_equal(config.mr_cache_bytes, 1 << 30);
 }
 
 static void load__numbers(void **state)
