@@ -2,10 +2,10 @@
 /*
  * dev.h - THE PORT: one verbs-shaped interface to every kind of device
  *
- * rdm/ and fi/ are written once against it. Its implementations: dev_soft.c
- * (the software EFA), dev_record.c (a device that tests drive by hand), later
- * dev_verbs.c. All sends leave through dev_post, all completions enter
- * through dev_poll.
+ * rdm/ and fi/ are written once against it. Its implementations: dev_verbs.c
+ * (EFA devices), dev_soft.c (the software EFA), dev_record.c (a device that
+ * tests drive by hand). All sends leave through dev_post, all completions
+ * enter through dev_poll.
  *
  *      rdm/, fi/
  *         |  dev_post(qp, wr, n)          ^  dev_poll(cq, wc, n)
@@ -49,6 +49,20 @@ enum dev_caps {
 	DEV_CAP_WRITE = 2, /* RDMA write and write with immediate */
 };
 
+/* The card under a device; all zero where there is none. */
+struct dev_card {
+	uint32_t vendor; /* PCI vendor */
+	uint32_t part; /* the vendor's number of the kind of card */
+	uint32_t revision;
+	char driver[32];
+	char firmware[64];
+	bool has_pci; /* the next four tell its place on the bus */
+	uint16_t pci_domain;
+	uint8_t pci_bus, pci_slot, pci_function;
+	bool has_numa;
+	uint16_t numa; /* the node of memory next to it */
+};
+
 /* What a device is and can; const. */
 struct dev_info {
 	char name[DEV_NAME_MAX];
@@ -68,6 +82,7 @@ struct dev_info {
 	char link_addr[64]; /* text */
 	bool up;
 	char ifname[DEV_NAME_MAX]; /* soft: the interface; UD: the same, or "" */
+	struct dev_card card;
 };
 
 enum dev_choice { DEV_AUTO, DEV_ONLY_SOFT, DEV_ONLY_VERBS };
@@ -75,8 +90,9 @@ enum dev_choice { DEV_AUTO, DEV_ONLY_SOFT, DEV_ONLY_VERBS };
 /* Which devices, and how the software one behaves. Strings are borrowed. */
 struct dev_config {
 	enum dev_choice choice;
-	const char *iface; /* filter of nic_list() and nic_list_verbs(); NULL:
-			      the default */
+	const char *iface; /* comma-separated names of interfaces (soft, UD) or
+			      devices, or "all"; NULL: the default */
+	bool fork_safe; /* verbs: fork() must do no harm to the parent */
 	const char *shm_dir; /* NULL: /dev/shm */
 	uint32_t lane_bytes; /* shared-memory ring a sender; 0: default */
 	uint16_t port_min, port_max; /* UDP ports of queue pairs; 0, 0: any */
@@ -132,7 +148,13 @@ struct dev_ah {
 	struct dev_addr addr;
 };
 
-enum dev_access { DEV_REMOTE_READ = 1, DEV_REMOTE_WRITE = 2 };
+enum dev_access {
+	DEV_REMOTE_READ = 1,
+	DEV_REMOTE_WRITE = 2,
+	/* For one operation of our own: where registering is dear, the device
+	   may keep the registration when it is closed, for the next one. */
+	DEV_MR_BRIEF = 4,
+};
 
 struct dev_mr {
 	struct dev *dev;
@@ -249,7 +271,8 @@ struct dev_ops {
 		      struct dev_addr *addr);
 	void (*set_pressure)(struct dev_qp *qp, bool on);
 	int (*post)(struct dev_qp *qp, struct dev_wr *wr, int n);
-	int (*post_recv)(struct dev_qp *qp, uint64_t id, void *buf, size_t len);
+	int (*post_recv)(struct dev_qp *qp, uint64_t id, void *buf, size_t len,
+			 struct dev_mr *mr);
 	int (*poll)(struct dev_cq *cq, struct dev_wc *wc, int n);
 	void (*give_back)(struct dev_cq *cq);
 };
@@ -300,7 +323,10 @@ static inline void dev_qp_close(struct dev_qp *qp)
 	qp->ops->qp_close(qp);
 }
 
-/* -EINVAL an address that cannot be, -ENOMEM. No I/O. */
+/*
+ * -EINVAL an address that cannot be, -ENOMEM. No packet is sent, but hardware
+ * may take milliseconds.
+ */
 static inline int dev_ah_open(struct dev_qp *qp, const struct dev_addr *addr,
 			      uint64_t cookie, struct dev_ah **ah)
 {
@@ -370,11 +396,14 @@ static inline int dev_post(struct dev_qp *qp, struct dev_wr *wr, int n)
 	return qp->ops->post(qp, wr, n);
 }
 
-/* UD: a receive buffer for prefix and payload; -EAGAIN when full. */
+/*
+ * UD: a receive buffer for prefix and payload; -EAGAIN when full. mr: its
+ * registration or NULL, as in dev_wr.
+ */
 static inline int dev_post_recv(struct dev_qp *qp, uint64_t id, void *buf,
-				size_t len)
+				size_t len, struct dev_mr *mr)
 {
-	return qp->ops->post_recv(qp, id, buf, len);
+	return qp->ops->post_recv(qp, id, buf, len, mr);
 }
 
 /*

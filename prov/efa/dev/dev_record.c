@@ -320,7 +320,7 @@ static int record_post(struct dev_qp *q, struct dev_wr *wr, int n)
 }
 
 static int record_post_recv(struct dev_qp *q, uint64_t id, void *buf,
-			    size_t len)
+			    size_t len, struct dev_mr *mr)
 {
 	struct record_qp *qp = u_container_of(q, struct record_qp, qp);
 	struct record_rx *rx;

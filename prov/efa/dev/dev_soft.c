@@ -110,7 +110,8 @@ static int soft_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 		.addr = (uintptr_t)addr,
 		.len = len,
 	};
-	rc = nic_mr_reg(sd->nic, addr, len, access, &mr->key);
+	rc = nic_mr_reg(sd->nic, addr, len, access & ~(uint32_t)DEV_MR_BRIEF,
+			&mr->key);
 	if (rc) {
 		free(mr);
 		return rc;
@@ -234,8 +235,10 @@ static void soft_set_pressure(struct dev_qp *q, bool on)
 	nic_set_pressure(u_container_of(q, struct soft_qp, qp)->nic_qp, on);
 }
 
-static int soft_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len)
+static int soft_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
+			  struct dev_mr *mr)
 {
+	(void)mr;
 	return nic_post_recv(u_container_of(q, struct soft_qp, qp)->nic_qp, id,
 			     buf, len);
 }

@@ -446,11 +446,13 @@ extern struct fi_ops_msg efa_dgram_msg_ops;
 int efa_dgram_open(struct efa_ep *ep, struct efa_dgram **dgram);
 void efa_dgram_close(struct efa_dgram *dgram);
 /* Flags are enum rdm_flags; buffers begin with the prefix. */
+/* desc: struct dev_mr of each element, or NULL. */
 ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
-		       size_t iovcnt, uint64_t to, uint32_t flags,
-		       uint64_t data, void *context);
+		       void *const *desc, size_t iovcnt, uint64_t to,
+		       uint32_t flags, uint64_t data, void *context);
 ssize_t efa_dgram_recv(struct efa_ep *ep, const struct iovec *iov,
-		       size_t iovcnt, uint32_t flags, void *context);
+		       void *const *desc, size_t iovcnt, uint32_t flags,
+		       void *context);
 void efa_dgram_addr(const struct efa_dgram *dgram, struct dev_addr *addr);
 void efa_dgram_progress(struct efa_dgram *dgram);
 void efa_dgram_forget(struct efa_dgram *dgram, uint64_t index);

@@ -34,6 +34,18 @@ struct efa_dgram {
 	struct u_pool ops;
 	struct dev_ah **ah; /* [nah] by index of the peer; NULL: not yet */
 	size_t nah;
+	struct sender *senders; /* [nsenders] by source number */
+	size_t nsenders;
+};
+
+/*
+ * What a source number meant when it was last looked up, for devices that do
+ * not tell the sender's qkey: then the table of addresses has no short way.
+ */
+struct sender {
+	uint64_t index; /* of the peer, or FI_ADDR_NOTAVAIL */
+	uint32_t generation; /* of the table; that was not there before it */
+	bool known;
 };
 
 /* ---- completions --------------------------------------------------------- */
@@ -65,13 +77,64 @@ static U_COLD void add_error(const struct efa_dgram *dgram, const struct op *op,
 		rdm_av_lookup(dgram->ep->av->rdm, op->to, &comp->error->peer);
 }
 
-static uint64_t source_of(const struct efa_dgram *dgram, uint32_t source)
+#define SENDERS_MAX (1u << 20)
+
+static U_COLD struct sender *sender_of(struct efa_dgram *dgram, uint32_t source)
+{
+	size_t n = u_max(64, u_max(2 * dgram->nsenders, (size_t)source + 1));
+	struct sender *list;
+
+	if (source < dgram->nsenders)
+		return &dgram->senders[source];
+	if (source >= SENDERS_MAX)
+		return NULL;
+	list = realloc(dgram->senders, n * sizeof(*list));
+	if (!list)
+		return NULL;
+	memset(list + dgram->nsenders, 0,
+	       (n - dgram->nsenders) * sizeof(*list));
+	dgram->senders = list;
+	dgram->nsenders = n;
+	return &list[source];
+}
+
+/* Whether the peer of that index is still at gid and queue pair of addr. */
+static bool is_at(struct rdm_av *av, uint64_t index,
+		  const struct dev_addr *addr)
+{
+	struct dev_addr at;
+
+	return !rdm_av_lookup(av, index, &at) && at.qpn == addr->qpn &&
+	       !memcmp(at.gid, addr->gid, sizeof(at.gid));
+}
+
+static uint64_t source_without_qkey(struct efa_dgram *dgram, uint32_t source,
+				    const struct dev_addr *addr)
+{
+	struct rdm_av *av = dgram->ep->av->rdm;
+	uint32_t generation = rdm_av_generation(av);
+	struct sender *sender = sender_of(dgram, source);
+
+	if (!sender)
+		return rdm_av_find_any(av, addr);
+	if (sender->known &&
+	    (sender->index == RDM_ADDR_NONE ? sender->generation == generation :
+					      is_at(av, sender->index, addr)))
+		return sender->index;
+	*sender =
+		(struct sender){ rdm_av_find_any(av, addr), generation, true };
+	return sender->index;
+}
+
+static uint64_t source_of(struct efa_dgram *dgram, uint32_t source)
 {
 	struct dev_addr addr;
 
 	if (source == DEV_SOURCE_UNKNOWN ||
 	    dev_source(dgram->qp, source, &addr))
 		return FI_ADDR_NOTAVAIL;
+	if (!addr.qkey)
+		return source_without_qkey(dgram, source, &addr);
 	return rdm_av_find(dgram->ep->av->rdm, &addr);
 }
 
@@ -242,12 +305,22 @@ static int gather(struct dev_wr *wr, uint8_t *buf)
 	wr->iov = NULL;
 	wr->iovcnt = 0;
 	wr->len = 0;
+	wr->mr = NULL;
 	return 0;
 }
 
+/*
+ * Memory of one piece may be registered; where it lies in several, or travels
+ * in the work request, the device copies.
+ */
+static struct dev_mr *mr_of(void *const *desc, size_t iovcnt)
+{
+	return desc && iovcnt == 1 ? desc[0] : NULL;
+}
+
 ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
-		       size_t iovcnt, uint64_t to, uint32_t flags,
-		       uint64_t data, void *context)
+		       void *const *desc, size_t iovcnt, uint64_t to,
+		       uint32_t flags, uint64_t data, void *context)
 {
 	uint8_t inlined[EFA_DGRAM_INJECT];
 	struct iovec iov[RDM_IOV_MAX];
@@ -257,6 +330,7 @@ ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
 		.iovcnt = (uint16_t)iovcnt,
 		.flags = flags & RDM_DATA ? DEV_WR_IMM : 0,
 		.imm = (uint32_t)data,
+		.mr = mr_of(desc, iovcnt),
 	};
 	int ret;
 
@@ -280,7 +354,8 @@ ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
 }
 
 ssize_t efa_dgram_recv(struct efa_ep *ep, const struct iovec *iov,
-		       size_t iovcnt, uint32_t flags, void *context)
+		       void *const *desc, size_t iovcnt, uint32_t flags,
+		       void *context)
 {
 	struct efa_dgram *dgram = ep->dgram;
 	struct op *op;
@@ -295,7 +370,7 @@ ssize_t efa_dgram_recv(struct efa_ep *ep, const struct iovec *iov,
 		op->buf = iov->iov_base;
 		op->completion = flags & RDM_COMPLETION;
 		ret = dev_post_recv(dgram->qp, u_pool_id(op), iov->iov_base,
-				    iov->iov_len);
+				    iov->iov_len, mr_of(desc, iovcnt));
 		if (ret)
 			op_free(dgram, op);
 	}
@@ -351,6 +426,7 @@ void efa_dgram_close(struct efa_dgram *dgram)
 	dev_cq_close(dgram->cq);
 	give_up_places(dgram);
 	u_pool_fini(&dgram->ops);
+	free(dgram->senders);
 	free(dgram->ah);
 	free(dgram);
 }

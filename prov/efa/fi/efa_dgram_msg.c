@@ -9,7 +9,7 @@ static ssize_t dgram_recv(struct fid_ep *ep, void *buf, size_t len, void *desc,
 {
 	const struct iovec iov = { buf, len };
 
-	return efa_dgram_recv(efa_ep_of(ep), &iov, 1,
+	return efa_dgram_recv(efa_ep_of(ep), &iov, &desc, 1,
 			      efa_handle_of(ep)->recv_flags, context);
 }
 
@@ -17,7 +17,7 @@ static ssize_t dgram_recvv(struct fid_ep *ep, const struct iovec *iov,
 			   void **desc, size_t iovcnt, fi_addr_t src,
 			   void *context)
 {
-	return efa_dgram_recv(efa_ep_of(ep), iov, iovcnt,
+	return efa_dgram_recv(efa_ep_of(ep), iov, desc, iovcnt,
 			      efa_handle_of(ep)->recv_flags, context);
 }
 
@@ -28,7 +28,7 @@ static ssize_t dgram_recvmsg(struct fid_ep *fid, const struct fi_msg *msg,
 
 	if (flags & ~(FI_COMPLETION | FI_MORE))
 		return -FI_EOPNOTSUPP;
-	return efa_dgram_recv(ep, msg->msg_iov, msg->iov_count,
+	return efa_dgram_recv(ep, msg->msg_iov, msg->desc, msg->iov_count,
 			      efa_rx_flags(ep, flags), msg->context);
 }
 
@@ -37,7 +37,7 @@ static ssize_t dgram_send(struct fid_ep *ep, const void *buf, size_t len,
 {
 	const struct iovec iov = { (void *)(uintptr_t)buf, len };
 
-	return efa_dgram_send(efa_ep_of(ep), &iov, 1, dest,
+	return efa_dgram_send(efa_ep_of(ep), &iov, &desc, 1, dest,
 			      efa_handle_of(ep)->send_flags, 0, context);
 }
 
@@ -45,7 +45,7 @@ static ssize_t dgram_sendv(struct fid_ep *ep, const struct iovec *iov,
 			   void **desc, size_t iovcnt, fi_addr_t dest,
 			   void *context)
 {
-	return efa_dgram_send(efa_ep_of(ep), iov, iovcnt, dest,
+	return efa_dgram_send(efa_ep_of(ep), iov, desc, iovcnt, dest,
 			      efa_handle_of(ep)->send_flags, 0, context);
 }
 
@@ -56,8 +56,9 @@ static ssize_t dgram_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 
 	if (flags & (EFA_TX_REFUSED | FI_DELIVERY_COMPLETE))
 		return -FI_EOPNOTSUPP;
-	return efa_dgram_send(ep, msg->msg_iov, msg->iov_count, msg->addr,
-			      efa_tx_flags(ep, flags), msg->data, msg->context);
+	return efa_dgram_send(ep, msg->msg_iov, msg->desc, msg->iov_count,
+			      msg->addr, efa_tx_flags(ep, flags), msg->data,
+			      msg->context);
 }
 
 static ssize_t dgram_inject(struct fid_ep *ep, const void *buf, size_t len,
@@ -65,7 +66,7 @@ static ssize_t dgram_inject(struct fid_ep *ep, const void *buf, size_t len,
 {
 	const struct iovec iov = { (void *)(uintptr_t)buf, len };
 
-	return efa_dgram_send(efa_ep_of(ep), &iov, 1, dest, RDM_INJECT, 0,
+	return efa_dgram_send(efa_ep_of(ep), &iov, NULL, 1, dest, RDM_INJECT, 0,
 			      NULL);
 }
 
@@ -75,7 +76,7 @@ static ssize_t dgram_senddata(struct fid_ep *ep, const void *buf, size_t len,
 {
 	const struct iovec iov = { (void *)(uintptr_t)buf, len };
 
-	return efa_dgram_send(efa_ep_of(ep), &iov, 1, dest,
+	return efa_dgram_send(efa_ep_of(ep), &iov, &desc, 1, dest,
 			      efa_handle_of(ep)->send_flags | RDM_DATA, data,
 			      context);
 }
@@ -85,7 +86,7 @@ static ssize_t dgram_injectdata(struct fid_ep *ep, const void *buf, size_t len,
 {
 	const struct iovec iov = { (void *)(uintptr_t)buf, len };
 
-	return efa_dgram_send(efa_ep_of(ep), &iov, 1, dest,
+	return efa_dgram_send(efa_ep_of(ep), &iov, NULL, 1, dest,
 			      RDM_INJECT | RDM_DATA, data, NULL);
 }
 

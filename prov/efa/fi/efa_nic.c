@@ -39,6 +39,27 @@ static int nic_close(struct fid *fid)
 
 static int nic_control(struct fid *fid, int command, void *arg);
 
+static const char *text(const char *may_be_null)
+{
+	return may_be_null ? may_be_null : "(null)";
+}
+
+static void bus_tostr(const struct fi_bus_attr *bus, char *buf, size_t len)
+{
+	if (bus->bus_type != FI_BUS_PCI)
+		snprintf(buf, len, "        bus_type: FI_BUS_UNSPEC\n");
+	else
+		snprintf(buf, len,
+			 "        bus_type: FI_BUS_PCI\n"
+			 "        fi_pci_attr:\n"
+			 "            domain_id: %u\n"
+			 "            bus_id: %u\n"
+			 "            device_id: %u\n"
+			 "            function_id: %u\n",
+			 bus->attr.pci.domain_id, bus->attr.pci.bus_id,
+			 bus->attr.pci.device_id, bus->attr.pci.function_id);
+}
+
 /* Behind what is in buf already: libfabric puts a whole info together. */
 static int nic_tostr(const struct fid *fid, char *buf, size_t len)
 {
@@ -49,24 +70,31 @@ static int nic_tostr(const struct fid *fid, char *buf, size_t len)
 		[FI_LINK_UP] = "FI_LINK_UP",
 	};
 	size_t used = strnlen(buf, len);
+	char bus[160];
 
+	bus_tostr(&nic->bus, bus, sizeof(bus));
 	snprintf(buf + used, len - used,
 		 "nic:\n"
 		 "    fi_device_attr:\n"
 		 "        name: %s\n"
 		 "        device_id: %s\n"
+		 "        device_version: %s\n"
 		 "        vendor_id: %s\n"
 		 "        driver: %s\n"
+		 "        firmware: %s\n"
+		 "    fi_bus_attr:\n"
+		 "%s"
 		 "    fi_link_attr:\n"
 		 "        address: %s\n"
 		 "        mtu: %zu\n"
 		 "        speed: %zu\n"
 		 "        state: %s\n"
 		 "        network_type: %s\n",
-		 nic->device.name, nic->device.device_id, nic->device.vendor_id,
-		 nic->device.driver, nic->link.address, nic->link.mtu,
-		 nic->link.speed, states[nic->link.state],
-		 nic->link.network_type);
+		 nic->device.name, nic->device.device_id,
+		 text(nic->device.device_version), nic->device.vendor_id,
+		 nic->device.driver, text(nic->device.firmware), bus,
+		 nic->link.address, nic->link.mtu, nic->link.speed,
+		 states[nic->link.state], nic->link.network_type);
 	return 0;
 }
 
@@ -134,25 +162,48 @@ static int nic_control(struct fid *fid, int command, void *arg)
 	return nic_dup(u_container_of(fid, struct nic, fid.fid), arg);
 }
 
+/* What there is to say of a card; a software device has none. */
+static bool fill_device(struct fi_device_attr *attr, const struct dev_info *dev)
+{
+	const struct dev_card *card = &dev->card;
+	char id[16], vendor[16], revision[16];
+	bool real = card->vendor != 0;
+
+	snprintf(id, sizeof(id), "0x%x", real ? card->part : dev->version);
+	snprintf(vendor, sizeof(vendor), "0x%x", card->vendor);
+	snprintf(revision, sizeof(revision), "%u", card->revision);
+	return copy(&attr->name, dev->name) && copy(&attr->device_id, id) &&
+	       copy(&attr->device_version, real ? revision : NULL) &&
+	       copy(&attr->vendor_id, vendor) &&
+	       copy(&attr->driver, real ? card->driver : "software") &&
+	       copy(&attr->firmware, real ? card->firmware : NULL);
+}
+
+static void fill_bus(struct fi_bus_attr *bus, const struct dev_card *card)
+{
+	bus->bus_type = card->has_pci ? FI_BUS_PCI : FI_BUS_UNSPEC;
+	if (!card->has_pci)
+		return;
+	bus->attr.pci.domain_id = card->pci_domain;
+	bus->attr.pci.bus_id = card->pci_bus;
+	bus->attr.pci.device_id = card->pci_slot;
+	bus->attr.pci.function_id = card->pci_function;
+}
+
 struct fid_nic *efa_nic_new(const struct dev_info *dev)
 {
-	char id[16], address[8 + INET6_ADDRSTRLEN] = "EFA-";
-	bool verbs = dev->kind == DEV_KIND_VERBS;
+	char address[8 + INET6_ADDRSTRLEN] = "EFA-";
 	struct nic *nic = nic_alloc();
 
 	if (!nic)
 		return NULL;
-	snprintf(id, sizeof(id), "0x%x", dev->version);
 	inet_ntop(AF_INET6, dev->gid, address + strlen(address),
 		  INET6_ADDRSTRLEN);
-	nic->bus.bus_type = FI_BUS_UNSPEC;
+	fill_bus(&nic->bus, &dev->card);
 	nic->link.mtu = dev->link_mtu ? dev->link_mtu : dev->mtu;
 	nic->link.speed = dev->speed;
 	nic->link.state = dev->up ? FI_LINK_UP : FI_LINK_DOWN;
-	if (!copy(&nic->device.name, dev->name) ||
-	    !copy(&nic->device.device_id, id) ||
-	    !copy(&nic->device.vendor_id, verbs ? "0x1d0f" : "0x0") ||
-	    !copy(&nic->device.driver, verbs ? "efa" : "software") ||
+	if (!fill_device(&nic->device, dev) ||
 	    !copy(&nic->link.address, address) ||
 	    !copy(&nic->link.network_type, "Ethernet")) {
 		nic_close(&nic->fid.fid);

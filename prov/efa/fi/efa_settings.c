@@ -111,6 +111,9 @@ static const struct setting settings[] = {
 	  64 * 1024, UINT64_MAX,
 	  "bytes of unexpected messages an endpoint keeps before it holds "
 	  "its peers back" },
+	{ "FORK_SAFE", SETTING_BOOL, FIELD(fork_safe), 0, 0, 0,
+	  "keep memory that EFA devices use out of children of fork(), on "
+	  "kernels that do not copy it for them" },
 	{ "FEATURES_OFF", SETTING_NUMBER, FIELD(features_off), 0, 0, UINT64_MAX,
 	  "bit mask of protocol features not to offer to peers, for tests" },
 };
@@ -118,7 +121,6 @@ static const struct setting settings[] = {
 /* Other providers of the name efa have these; here they mean nothing. */
 static const char *const foreign[] = {
 	"EFA_CQ_READ_SIZE",
-	"FORK_SAFE",
 	"IMPLICIT_AV_SIZE",
 	"INTERNAL_RX_REFILL_THRESHOLD",
 	"INTER_MAX_GDRCOPY_MESSAGE_SIZE",
@@ -415,6 +417,7 @@ void efa_settings_dev_config(struct dev_config *config)
 	*config = (struct dev_config){
 		.choice = (enum dev_choice)efa_settings.device,
 		.iface = efa_settings.iface,
+		.fork_safe = efa_settings.fork_safe,
 		.shm_dir = efa_settings.shm_dir,
 		.lane_bytes = (uint32_t)efa_settings.lane_size,
 		.port_min = (uint16_t)efa_settings.port_min,

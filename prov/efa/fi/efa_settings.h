@@ -34,6 +34,7 @@ struct efa_settings {
 	uint64_t medium_max; /* bytes */
 	uint64_t read_min; /* bytes */
 	uint64_t unexpected_max; /* bytes */
+	uint64_t fork_safe; /* bool */
 	uint64_t features_off; /* bits of the handshake not to use */
 };
 

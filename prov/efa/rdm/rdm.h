@@ -160,6 +160,11 @@ int rdm_av_lookup(const struct rdm_av *av, uint64_t index,
 		  struct dev_addr *addr);
 /* RDM_ADDR_NONE when it is not there. */
 uint64_t rdm_av_find(struct rdm_av *av, const struct dev_addr *addr);
+/*
+ * The same where the qkey is not known: of several, one. Looks at all of them,
+ * without a lock.
+ */
+uint64_t rdm_av_find_any(struct rdm_av *av, const struct dev_addr *addr);
 /* Changes whenever something was inserted. Takes no lock. */
 uint32_t rdm_av_generation(const struct rdm_av *av);
 

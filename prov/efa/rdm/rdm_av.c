@@ -392,6 +392,18 @@ uint64_t rdm_av_find(struct rdm_av *av, const struct dev_addr *addr)
 	return at == NONE ? RDM_ADDR_NONE : at;
 }
 
+uint64_t rdm_av_find_any(struct rdm_av *av, const struct dev_addr *addr)
+{
+	uint64_t found = RDM_ADDR_NONE;
+	struct dev_addr at;
+
+	for (uint32_t i = 0; i < atomic_load(&av->count); i++)
+		if (!rdm_av_lookup(av, i, &at) && at.qpn == addr->qpn &&
+		    !memcmp(at.gid, addr->gid, sizeof(at.gid)))
+			found = i;
+	return found;
+}
+
 uint32_t rdm_av_generation(const struct rdm_av *av)
 {
 	return atomic_load_explicit(&av->generation, memory_order_acquire);

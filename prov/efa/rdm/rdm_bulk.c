@@ -238,7 +238,7 @@ static int expose(struct rdm_ep *ep, struct rdm_tx *tx, struct rdm_pkt *pkt)
 		if (!iov->iov_len)
 			continue;
 		if (dev_mr_open(ep->config.dev, iov->iov_base, iov->iov_len,
-				DEV_REMOTE_READ, &mr))
+				DEV_REMOTE_READ | DEV_MR_BRIEF, &mr))
 			return -ENOMEM;
 		pkt->read_iov[tx->mrcnt] = (struct rdm_pkt_iov){
 			.addr = (uintptr_t)iov->iov_base,

@@ -199,6 +199,9 @@ U_COLD struct rdm_peer *rdm_peer_identify(struct rdm_ep *ep, uint32_t source,
 	struct rdm_peer *peer;
 	struct dev_addr addr;
 
+	/* Without a packet it is the one that number last stood for. */
+	if (!pkt && source < ep->nsources && ep->sources[source])
+		return ep->sources[source];
 	memset(&addr, 0, sizeof(addr));
 	if (!addr_of(ep, source, pkt, &addr))
 		return NULL;

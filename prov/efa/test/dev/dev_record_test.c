@@ -362,11 +362,11 @@ static void dev_record_run__ud(void **state)
 	post_text(&p->a, 1, "abc");
 	post_text(&p->a, 2, "too long");
 	assert_int_equal(dev_record_run(), 0);
-	assert_int_equal(dev_post_recv(p->b.qp, 11, buf, sizeof(buf)), 0);
+	assert_int_equal(dev_post_recv(p->b.qp, 11, buf, sizeof(buf), NULL), 0);
 	assert_int_equal(dev_record_run(), 1);
 	expect_done(&p->b, DEV_WC_RECV, 11, DEV_OK);
 	assert_memory_equal(buf + DEV_UD_PREFIX, "abc", 3);
-	assert_int_equal(dev_post_recv(p->b.qp, 12, buf, sizeof(buf)), 0);
+	assert_int_equal(dev_post_recv(p->b.qp, 12, buf, sizeof(buf), NULL), 0);
 	assert_int_equal(dev_record_run(), 1);
 	expect_nothing(&p->b);
 	expect_done(&p->a, DEV_WC_SEND, 1, DEV_OK);

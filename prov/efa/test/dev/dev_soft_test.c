@@ -156,7 +156,7 @@ static void dev_open__gone(void **state)
 	info = s->dev->info;
 	strcpy(info.ifname, "nosuch0");
 	assert_int_equal(dev_open(&info, &s->config, &dev), -ENODEV);
-	info.kind = DEV_KIND_VERBS;
+	info.kind = DEV_KIND_RECORD;
 	assert_int_equal(dev_open(&info, &s->config, &dev), -ENODEV);
 	assert_int_equal(warnings, 2);
 	warnings = 0;
@@ -411,7 +411,7 @@ static void dev_post_recv__ud(void **state)
 	}
 	assert_int_equal(dev_ah_open(s->qp[0], &s->qp[1]->addr, 1, &s->ah), 0);
 	wr.ah = s->ah;
-	assert_int_equal(dev_post_recv(s->qp[1], 8, buf, sizeof(buf)), 0);
+	assert_int_equal(dev_post_recv(s->qp[1], 8, buf, sizeof(buf), NULL), 0);
 	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
 	wc = wait_on(s->cq[1]);
 	assert_int_equal(wc.id, 8);

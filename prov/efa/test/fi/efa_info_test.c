@@ -207,6 +207,47 @@ static void nic__text_is_appended(void **state)
 	assert_non_null(strstr(buf, "soft_lo"));
 }
 
+static void nic__of_a_card(void **state)
+{
+	const struct dev_info dev = {
+		.name = "rdmap0s6",
+		.kind = DEV_KIND_VERBS,
+		.mtu = 8928,
+		.version = 0xefa2,
+		.speed = 200,
+		.card = { .vendor = 0x1d0f,
+			  .part = 0xefa2,
+			  .revision = 3,
+			  .driver = "efa",
+			  .firmware = "1.2.3",
+			  .has_pci = true,
+			  .pci_domain = 1,
+			  .pci_bus = 0xa0,
+			  .pci_slot = 6,
+			  .pci_function = 2 },
+	};
+	struct fid_nic *nic = efa_nic_new(&dev);
+	char buf[1024] = "";
+
+	assert_non_null(nic);
+	assert_string_equal(nic->device_attr->name, "rdmap0s6");
+	assert_string_equal(nic->device_attr->device_id, "0xefa2");
+	assert_string_equal(nic->device_attr->device_version, "3");
+	assert_string_equal(nic->device_attr->vendor_id, "0x1d0f");
+	assert_string_equal(nic->device_attr->driver, "efa");
+	assert_string_equal(nic->device_attr->firmware, "1.2.3");
+	assert_int_equal(nic->bus_attr->bus_type, FI_BUS_PCI);
+	assert_int_equal(nic->bus_attr->attr.pci.domain_id, 1);
+	assert_int_equal(nic->bus_attr->attr.pci.bus_id, 0xa0);
+	assert_int_equal(nic->bus_attr->attr.pci.device_id, 6);
+	assert_int_equal(nic->bus_attr->attr.pci.function_id, 2);
+	assert_int_equal(nic->link_attr->mtu, 8928);
+	assert_int_equal(nic->fid.ops->tostr(&nic->fid, buf, sizeof(buf)), 0);
+	assert_non_null(strstr(buf, "bus_id: 160"));
+	assert_non_null(strstr(buf, "firmware: 1.2.3"));
+	assert_int_equal(fi_close(&nic->fid), 0);
+}
+
 static void find__knows_both_domains_of_a_device(void **state)
 {
 	struct dev_info dev;
@@ -242,6 +283,7 @@ int main(void)
 		TEST(unknown_flags__are_ignored),
 		TEST(nic__has_all_parts_and_can_be_copied),
 		TEST(nic__text_is_appended),
+		TEST(nic__of_a_card),
 		TEST(find__knows_both_domains_of_a_device),
 	};
 

@@ -356,6 +356,19 @@ static void rdm_av__lookups_beside_changes(void **state)
 		assert_is(i, i);
 }
 
+static void rdm_av_find_any__whatever_the_qkey(void **state)
+{
+	struct dev_addr addr = addr_of(7);
+
+	assert_true(rdm_av_find_any(av, &addr) == RDM_ADDR_NONE);
+	for (uint32_t i = 0; i < 300; i++)
+		insert(i);
+	addr.qkey = 0;
+	assert_int_equal(rdm_av_find_any(av, &addr), 7);
+	assert_int_equal(rdm_av_remove(av, 7), 1);
+	assert_true(rdm_av_find_any(av, &addr) == RDM_ADDR_NONE);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -367,6 +380,7 @@ int main(void)
 		test(rdm_av_insert__address_that_cannot_be),
 		test(rdm_av_remove__unknown_index),
 		test(rdm_av_lookup__garbage),
+		test(rdm_av_find_any__whatever_the_qkey),
 		test(rdm_av_generation__changes_with_what_is_inserted),
 		test(rdm_av_insert__removed_index_rests),
 		test(rdm_av_insert__oldest_removed_index_first),
