@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "dev_soft.h"
+#include "dev_verbs.h"
 #include "util/u_log.h"
 
 static void tell_none(const struct dev_config *config)
@@ -17,18 +18,22 @@ static void tell_none(const struct dev_config *config)
 	const char *iface = config->iface && *config->iface ? config->iface :
 							      "all";
 
-	u_warn("there is no RDMA NIC (FI_EFA_IFACE: %s) whose port is active "
-	       "and has an address: FI_LOG_LEVEL=info says why; "
-	       "FI_EFA_DEVICE=soft or auto gives the software device",
+	u_warn("there is no EFA and no RDMA NIC (FI_EFA_IFACE: %s) whose port "
+	       "is active and has an address, or this user may not use it: "
+	       "FI_LOG_LEVEL=info says why; FI_EFA_DEVICE=soft or auto gives "
+	       "the software device",
 	       iface);
 }
 
+/* The best kind that there is; the software device when nothing else is. */
 int dev_list(const struct dev_config *config, struct dev_info **list)
 {
 	int n = 0;
 
 	*list = NULL;
 	if (config->choice != DEV_ONLY_SOFT)
+		n = dev_verbs_list(config, list);
+	if (!n && config->choice != DEV_ONLY_SOFT)
 		n = dev_ud_list(config, list);
 	if (n)
 		return n;
@@ -46,6 +51,7 @@ int dev_open(const struct dev_info *info, const struct dev_config *config,
 	case DEV_KIND_UD:
 		return dev_soft_open(info, config, dev);
 	case DEV_KIND_VERBS:
+		return dev_verbs_open(info, config, dev);
 	case DEV_KIND_RECORD:
 		break;
 	}

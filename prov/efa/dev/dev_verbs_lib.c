@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * dev_verbs_lib.c - where the build's version of libefa makes a difference
+ */
+#include "dev_verbs_lib.h"
+
+#include "config.h"
+#include "util/u_base.h"
+
+#define SAME(a, b) _Static_assert((int)(a) == (int)(b), #a)
+SAME(VERBS_CAP_READ, EFADV_DEVICE_ATTR_CAPS_RDMA_READ);
+SAME(VERBS_CAP_RNR_RETRY, EFADV_DEVICE_ATTR_CAPS_RNR_RETRY);
+SAME(VERBS_CAP_SGID, EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID);
+#if HAVE_DECL_EFADV_DEVICE_ATTR_CAPS_RDMA_WRITE
+SAME(VERBS_CAP_WRITE, EFADV_DEVICE_ATTR_CAPS_RDMA_WRITE);
+#endif
+
+#if HAVE_DECL_EFADV_DEVICE_ATTR_CAPS_UNSOLICITED_WRITE_RECV && \
+	HAVE_DECL_EFADV_QP_FLAGS_UNSOLICITED_WRITE_RECV &&     \
+	HAVE_DECL_EFADV_WC_EX_WITH_IS_UNSOLICITED &&           \
+	defined(HAVE_STRUCT_EFADV_QP_INIT_ATTR_FLAGS)
+#define HAVE_UNSOLICITED 1
+SAME(VERBS_CAP_UNSOLICITED, EFADV_DEVICE_ATTR_CAPS_UNSOLICITED_WRITE_RECV);
+#else
+#define HAVE_UNSOLICITED 0
+#endif
+
+static uint32_t inline_max(const struct efadv_device_attr *attr)
+{
+	uint32_t max = attr->inline_buf_size;
+
+#ifdef HAVE_STRUCT_EFADV_DEVICE_ATTR_INLINE_BUF_SIZE_EX
+	max = (uint32_t)u_max(max, attr->inline_buf_size_ex);
+#endif
+	return (uint32_t)u_min(max, VERBS_INLINE_MAX);
+}
+
+void verbs_lib_extra(const struct efadv_device_attr *attr,
+		     struct verbs_extra *extra)
+{
+	extra->inline_max = inline_max(attr);
+	extra->unsolicited = HAVE_UNSOLICITED &&
+			     (attr->device_caps & VERBS_CAP_UNSOLICITED);
+}
+
+uint64_t verbs_lib_wc_flags(uint32_t caps)
+{
+	uint64_t flags = 0;
+
+	if (caps & VERBS_CAP_SGID)
+		flags |= EFADV_WC_EX_WITH_SGID;
+#if HAVE_UNSOLICITED
+	if (caps & VERBS_CAP_UNSOLICITED)
+		flags |= EFADV_WC_EX_WITH_IS_UNSOLICITED;
+#endif
+	return flags;
+}
+
+bool verbs_lib_is_unsolicited(struct efadv_cq *cq)
+{
+#if HAVE_UNSOLICITED
+	return efadv_wc_is_unsolicited(cq);
+#else
+	(void)cq;
+	return false;
+#endif
+}
+
+struct ibv_qp *verbs_lib_srd_qp(struct ibv_context *ctx,
+				struct ibv_qp_init_attr_ex *attr,
+				const struct verbs_extra *extra)
+{
+	struct efadv_qp_init_attr efa = {
+		.driver_qp_type = EFADV_QP_DRIVER_TYPE_SRD,
+	};
+
+#if HAVE_UNSOLICITED
+	if (extra->unsolicited)
+		efa.flags |= EFADV_QP_FLAGS_UNSOLICITED_WRITE_RECV;
+#endif
+	attr->qp_type = IBV_QPT_DRIVER;
+	attr->cap.max_inline_data = extra->inline_max;
+	return efadv_create_qp_ex(ctx, attr, &efa, sizeof(efa));
+}
