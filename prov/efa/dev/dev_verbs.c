@@ -106,6 +106,7 @@ static void verbs_close(struct dev *d)
 		u_warn("%s was closed with queue pairs or regions open",
 		       d->info.name);
 	ibv_close_device(vd->ctx);
+	verbs_keys_fini(vd);
 	u_lock_fini(&vd->events_lock);
 	free(vd);
 }
@@ -129,6 +130,8 @@ static const struct dev_ops verbs_ops = {
 	.ah_close = verbs_ah_close,
 	.mr_open = verbs_mr_open,
 	.mr_close = verbs_mr_close,
+	.mr_hold = verbs_mr_hold,
+	.mr_release = verbs_mr_release,
 	.source = verbs_source,
 	.set_pressure = verbs_set_pressure,
 	.post = verbs_post,
@@ -219,6 +222,7 @@ int dev_verbs_open(const struct dev_info *info, const struct dev_config *config,
 	rc = verbs_gids_init(vd);
 	if (rc)
 		goto fini_regs;
+	verbs_keys_init(vd);
 	u_lock_init(&vd->events_lock, true);
 	tell(vd);
 	*out = &vd->dev;

@@ -188,7 +188,6 @@ void verbs_cq_remove(struct verbs_cq *cq, struct verbs_qp *qp)
 	cq->qps[qp->tag >> 48] = NULL;
 	cq->nqps--;
 	cq->room += qp->tx_depth + qp->rx.depth;
-	cq->careful = true;
 	choose(cq);
 }
 

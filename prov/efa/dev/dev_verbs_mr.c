@@ -12,12 +12,6 @@
 
 #include "util/u_log.h"
 
-struct verbs_mr {
-	struct dev_mr mr;
-	struct ibv_mr *ibv;
-	struct verbs_reg reg; /* where ibv comes from it */
-};
-
 /* ---- locked memory ------------------------------------------------------- */
 
 /* KiB that this process has locked, 0 if the system does not tell. */
@@ -189,22 +183,27 @@ int verbs_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 		return rc;
 	}
 	mr->mr.key = mr->ibv->rkey;
+	mr->access = access & (DEV_REMOTE_READ | DEV_REMOTE_WRITE);
+	verbs_key_add(vd, mr);
 	*out = &mr->mr;
 	return 0;
 }
 
 int verbs_mr_close(struct dev_mr *m)
 {
+	struct verbs_dev *vd = u_container_of(m->dev, struct verbs_dev, dev);
 	struct verbs_mr *mr = u_container_of(m, struct verbs_mr, mr);
 	int rc = 0;
 
+	verbs_key_remove(vd, mr);
 	if (mr->reg.mr)
-		verbs_reg_put(u_container_of(m->dev, struct verbs_dev, dev),
-			      &mr->reg);
+		verbs_reg_put(vd, &mr->reg);
 	else
 		rc = ibv_dereg_mr(mr->ibv);
-	if (rc)
+	if (rc) {
+		verbs_key_add(vd, mr);
 		return rc > 0 ? -rc : rc;
+	}
 	free(mr);
 	return 0;
 }

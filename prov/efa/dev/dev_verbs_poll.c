@@ -331,7 +331,6 @@ int verbs_poll(struct dev_cq *c, struct dev_wc *wc, int n)
 
 	if (n > VERBS_BATCH)
 		n = VERBS_BATCH;
-	cq->empty = false;
 	check_epoch(cq);
 	if (u_unlikely(++cq->polls % LOOK_POLLS == 0))
 		look(cq);

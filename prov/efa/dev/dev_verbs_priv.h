@@ -102,7 +102,10 @@ struct verbs_gid {
 #define VERBS_AHN_NONE 0xffff
 #define VERBS_GID_BUCKETS 1024
 
+#define VERBS_KEY_BUCKETS 1024
+
 LIST_HEAD(verbs_gid_list, verbs_gid);
+LIST_HEAD(verbs_mr_list, verbs_mr);
 TAILQ_HEAD(verbs_gid_queue, verbs_gid);
 
 struct verbs_dev {
@@ -119,6 +122,9 @@ struct verbs_dev {
 	atomic_bool fatal; /* the hardware said that it is dead */
 	struct u_lock events_lock; /* who reads events */
 	bool has_events; /* they can be read without waiting for one */
+
+	struct u_lock keys_lock; /* guards keys */
+	struct verbs_mr_list keys[VERBS_KEY_BUCKETS]; /* regions, by key */
 
 	struct u_lock lock; /* guards the rest */
 	struct verbs_gid_list gids[VERBS_GID_BUCKETS];
@@ -158,6 +164,23 @@ void verbs_regs_fini(struct verbs_dev *vd);
 int verbs_reg_get(struct verbs_dev *vd, const void *addr, size_t len,
 		  uint32_t access, struct verbs_reg *out);
 void verbs_reg_put(struct verbs_dev *vd, struct verbs_reg *reg);
+
+/* A region. */
+struct verbs_mr {
+	struct dev_mr mr;
+	LIST_ENTRY(verbs_mr) link; /* vd->keys */
+	uint32_t access; /* of peers: enum dev_access */
+	struct ibv_mr *ibv;
+	struct verbs_reg reg; /* where ibv comes from the cache */
+};
+
+void verbs_keys_init(struct verbs_dev *vd);
+void verbs_keys_fini(struct verbs_dev *vd);
+void verbs_key_add(struct verbs_dev *vd, struct verbs_mr *mr);
+void verbs_key_remove(struct verbs_dev *vd, struct verbs_mr *mr);
+bool verbs_mr_hold(struct dev *d, const struct dev_range *range, int n,
+		   uint32_t access);
+void verbs_mr_release(struct dev *d);
 
 int verbs_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 		  struct dev_mr **out);
@@ -308,7 +331,7 @@ struct verbs_cq {
 	bool careful; /* a queue pair has left: see verbs_poll() */
 	bool chores; /* there may be something on lists of queue pairs */
 	bool armed; /* an event will come */
-	bool empty; /* the last poll found nothing more */
+	bool empty; /* since then a poll found nothing more */
 	atomic_bool fatal; /* an event said so */
 	uint32_t polls;
 	uint32_t ahn_epoch; /* of vd->ahn_epoch that sources are good for */
