@@ -21,7 +21,7 @@ struct element {
 	_Alignas(RDM_ATOMIC_ELEMENT_MAX) uint8_t bytes[RDM_ATOMIC_ELEMENT_MAX];
 };
 
-/* Rank 7 of efa_arch(7): the innermost one. */
+/* Rank 9 of efa_arch(7), the innermost one. */
 static pthread_mutex_t unwieldy = PTHREAD_MUTEX_INITIALIZER;
 
 #define EXCHANGE(bits)                                                         \
