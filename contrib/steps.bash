@@ -6,6 +6,7 @@
 #   step NAME COMMAND...    one line of result; the log's end if it failed
 #   step_figure TEXT        called by the command: the last column of its line
 #   $passed $failed         steps so far
+#   $step_keep              a folder: the output of each step stays there
 #
 # A command that a step runs in the background is ended by whoever started it,
 # by its process number.
@@ -13,6 +14,7 @@
 passed=0
 failed=0
 logs=
+step_keep=
 
 steps_begin()
 {
@@ -36,7 +38,9 @@ step()
 	local name=$1 log start seconds figure=
 	shift
 	log=$logs/step.log
-	rm -f "$logs/figure"
+	rm -f "$logs/figure" "$log"
+	[ -z "$step_keep" ] || ln -s "$step_keep/$(printf '%02d-%s' \
+		$((passed + failed + 1)) "${name//[^A-Za-z0-9]/-}").log" "$log"
 	start=$SECONDS
 	printf '%-44s ' "$name"
 	if ("$@") >"$log" 2>&1 </dev/null; then
