@@ -53,6 +53,7 @@ struct ft_program {
 	size_t count; /* default of -n */
 	size_t window; /* default of -W */
 	bool msg; /* default of -m is msg, not tagged */
+	bool single; /* one process, which has no peer */
 };
 
 /* Parsed once by ft_start(), constant from there on. */
@@ -143,6 +144,11 @@ void ft_pin(int core);
 int ft_open(struct ft *ft, const struct ft_request *request);
 void ft_close(struct ft *ft);
 void ft_insert_self(struct ft *ft);
+/* Its two halves, for a process that has no peer; ft_close() ends both. */
+int ft_open_domain(struct ft *ft, const struct ft_request *request);
+void ft_open_ep(struct ft *ft, const struct ft_request *request);
+void ft_close_ep(struct ft *ft);
+void ft_introduce(const struct ft *ft); /* one line of output */
 struct ft_buf ft_buf_new(struct ft *ft, size_t size);
 void ft_buf_free(struct ft_buf *buf);
 

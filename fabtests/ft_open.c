@@ -94,7 +94,7 @@ static struct fid_cq *cq_open(struct ft *ft, const struct ft_request *request,
 	return cq;
 }
 
-static void open_objects(struct ft *ft, const struct ft_request *request)
+void ft_open_ep(struct ft *ft, const struct ft_request *request)
 {
 	struct fi_av_attr av_attr = {
 		.type = ft->info->domain_attr->av_type,
@@ -102,8 +102,9 @@ static void open_objects(struct ft *ft, const struct ft_request *request)
 	};
 	struct fi_info *info = ft->info;
 
-	ft_check("fi_fabric", fi_fabric(info->fabric_attr, &ft->fabric, NULL));
-	ft_check("fi_domain", fi_domain(ft->fabric, info, &ft->domain, NULL));
+	ft->tx_posted = 0;
+	ft->tx_done = 0;
+	ft->rx_done = 0;
 	ft->txcq = cq_open(ft, request, info->tx_attr->size);
 	ft->rxcq = cq_open(ft, request, info->rx_attr->size);
 	ft_check("fi_av_open", fi_av_open(ft->domain, &av_attr, &ft->av, NULL));
@@ -153,7 +154,7 @@ static void exchange_addresses(struct ft *ft)
 	ft->peer = insert(ft, &peer);
 }
 
-int ft_open(struct ft *ft, const struct ft_request *request)
+int ft_open_domain(struct ft *ft, const struct ft_request *request)
 {
 	int ret = get_info(ft, request);
 
@@ -164,16 +165,33 @@ int ft_open(struct ft *ft, const struct ft_request *request)
 			ft->opt.provider ? ft->opt.provider : "any provider",
 			fi_strerror(-ret));
 	ft->inject_size = ft->info->tx_attr->inject_size;
-	open_objects(ft, request);
+	ft_check("fi_fabric",
+		 fi_fabric(ft->info->fabric_attr, &ft->fabric, NULL));
+	ft_check("fi_domain",
+		 fi_domain(ft->fabric, ft->info, &ft->domain, NULL));
+	return 0;
+}
+
+int ft_open(struct ft *ft, const struct ft_request *request)
+{
+	int ret = ft_open_domain(ft, request);
+
+	if (ret)
+		return ret;
+	ft_open_ep(ft, request);
 	exchange_addresses(ft);
 	if (ft->client)
-		printf("# %s: provider %s fabric %s domain %s\n",
-		       ft->program->name, ft->info->fabric_attr->prov_name,
-		       ft->info->fabric_attr->name,
-		       ft->info->domain_attr->name);
-	if (ft->client && ft->opt.verbose)
-		printf("%s", fi_tostr(ft->info, FI_TYPE_INFO));
+		ft_introduce(ft);
 	return 0;
+}
+
+void ft_introduce(const struct ft *ft)
+{
+	printf("# %s: provider %s fabric %s domain %s\n", ft->program->name,
+	       ft->info->fabric_attr->prov_name, ft->info->fabric_attr->name,
+	       ft->info->domain_attr->name);
+	if (ft->opt.verbose)
+		printf("%s", fi_tostr(ft->info, FI_TYPE_INFO));
 }
 
 static void close_one(const char *what, struct fid *fid)
@@ -181,14 +199,21 @@ static void close_one(const char *what, struct fid *fid)
 	ft_check(what, fi_close(fid));
 }
 
-void ft_close(struct ft *ft)
+void ft_close_ep(struct ft *ft)
 {
-	if (!ft->info)
-		return;
 	close_one("close ep", &ft->ep->fid);
 	close_one("close txcq", &ft->txcq->fid);
 	close_one("close rxcq", &ft->rxcq->fid);
 	close_one("close av", &ft->av->fid);
+	ft->ep = NULL;
+}
+
+void ft_close(struct ft *ft)
+{
+	if (!ft->info)
+		return;
+	if (ft->ep)
+		ft_close_ep(ft);
 	close_one("close domain", &ft->domain->fid);
 	close_one("close fabric", &ft->fabric->fid);
 	fi_freeinfo(ft->info);

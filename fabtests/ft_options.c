@@ -31,6 +31,7 @@ static const struct option long_options[] = {
 	{ "max", required_argument, NULL, 'M' },
 	{ "dist", no_argument, NULL, 'D' },
 	{ "timeline", required_argument, NULL, 'T' },
+	{ "cycles", required_argument, NULL, 'C' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -57,22 +58,39 @@ static const struct option_help {
 	{ 'R', "--seed N      of the random sizes and orders" },
 	{ 'D', "--dist        print the distribution: p50 p99 p99.9 max" },
 	{ 'T', "--timeline F  write when each window ended: ns, bytes" },
+	{ 'C', "--cycles N    how often" },
 };
+
+static bool takes(const struct ft_program *program, int letter)
+{
+	if (program->single && letter == 'P')
+		return false;
+	return strchr(COMMON_OPTIONS, letter) ||
+	       strchr(program->options, letter);
+}
+
+static void print_uses(const struct ft_program *program)
+{
+	if (program->single)
+		printf("usage: %s [options]\n\n", program->name);
+	else
+		printf("usage: %s [options]            both processes\n"
+		       "       %s [options] --server   wait for a client\n"
+		       "       %s [options] HOST       client of that server\n\n",
+		       program->name, program->name, program->name);
+}
 
 static _Noreturn void usage(const struct ft_program *program)
 {
 	printf("%s - %s\n\n", program->name, program->summary);
-	printf("usage: %s [options]            both processes\n"
-	       "       %s [options] --server   wait for a client\n"
-	       "       %s [options] HOST       client of that server\n\n",
-	       program->name, program->name, program->name);
+	print_uses(program);
 	for (size_t i = 0; i < sizeof(helps) / sizeof(helps[0]); i++)
-		if (strchr(COMMON_OPTIONS, helps[i].letter) ||
-		    strchr(program->options, helps[i].letter))
+		if (takes(program, helps[i].letter))
 			printf("  %s\n", helps[i].text);
-	printf("  --pin         server on core 0, client on core 1\n"
-	       "  --fork        both processes (the default)\n"
-	       "  --timeout S   seconds without a completion (60)\n");
+	if (!program->single)
+		printf("  --pin         server on core 0, client on core 1\n"
+		       "  --fork        both processes (the default)\n");
+	printf("  --timeout S   seconds without a completion (60)\n");
 	exit(EXIT_SUCCESS);
 }
 
@@ -196,8 +214,7 @@ static void take_option(struct ft *ft, int c)
 {
 	struct ft_options *opt = &ft->opt;
 
-	if (c < 256 && !strchr(COMMON_OPTIONS, c) &&
-	    !strchr(ft->program->options, c))
+	if (c < 256 && !takes(ft->program, c))
 		ft_fail("%s: an option without effect here; -h lists the rest",
 			ft->program->name);
 	switch (c) {
@@ -214,6 +231,7 @@ static void take_option(struct ft *ft, int c)
 		opt->iterations = parse_number(optarg);
 		break;
 	case 'n':
+	case 'C':
 		opt->count = parse_number(optarg);
 		break;
 	case 'W':
@@ -269,6 +287,9 @@ void ft_options_parse(struct ft *ft, int argc, char **argv)
 		opt->server = argv[optind++];
 	if (optind < argc)
 		ft_fail("one address, not more: %s", argv[optind]);
+	if (ft->program->single && (opt->listen || opt->server))
+		ft_fail("%s has no peer: neither --server nor an address",
+			ft->program->name);
 	if (opt->listen && opt->server)
 		ft_fail("either --server or the address of one");
 	if (!opt->listen && !opt->server)
