@@ -55,7 +55,10 @@ static int far_datagram(struct nic_ah *ah, int flags, uint32_t imm,
 	size_t at = 0;
 
 	memcpy(to.gid, id->gid, sizeof(to.gid));
-	for (int i = 0; i < iovcnt && len; i++) {
+	for (int i = 0; i < iovcnt; i++) {
+		/* A header that is not there has no address. */
+		if (!iov[i].iov_len)
+			continue;
 		memcpy(data + at, iov[i].iov_base, iov[i].iov_len);
 		at += iov[i].iov_len;
 	}

@@ -487,6 +487,24 @@ static void nic_far_ud__sizes(void **state)
 	nic_ah_close(ah);
 }
 
+static void nic_far_ud__without_header(void **state)
+{
+	struct nt *t = *state;
+	char in[NIC_UD_PREFIX + 4], out[] = "abcd";
+	struct iovec iov[] = { { NULL, 0 }, { out, 4 } };
+	struct nic_ah *ah;
+
+	t->config.no_shm = true;
+	nt_open(t, &t->a, NIC_QP_UD);
+	nt_open(t, &t->b, NIC_QP_UD);
+	assert_int_equal(nic_ah_open(t->a.qp, &t->b.addr, 0, &ah), 0);
+	assert_int_equal(nic_post_recv(t->b.qp, 1, in, sizeof(in)), 0);
+	assert_int_equal(nic_send(ah, 0, 0, 0, NULL, 0, iov, 2, 4), 0);
+	nt_wait(&t->b, NULL);
+	assert_memory_equal(in + NIC_UD_PREFIX, out, 4);
+	nic_ah_close(ah);
+}
+
 static void nic_far_poll__strangers_do_no_harm(void **state)
 {
 	struct nt *t = *state;
@@ -532,6 +550,7 @@ int main(void)
 		NT_DIR(nic_far_peer__is_killed),
 		NT_FAR(nic_far_peer__restarts_on_its_port),
 		NT_DIR(nic_far_ud__sizes),
+		NT_DIR(nic_far_ud__without_header),
 		NT_FAR(nic_far_poll__strangers_do_no_harm),
 	};
 
