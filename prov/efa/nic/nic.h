@@ -2,13 +2,14 @@
 /*
  * nic.h - door of the software NIC: queue pairs, keys, RDMA, one pump
  *
- * A nic stands for one network interface, or for one port of an RDMA NIC. Its queue pairs behave as those of
- * an EFA device: SRD-like ones (NIC_QP_RDM) lend the packets they receive, UD
- * ones (NIC_QP_UD) put them into receives that the user posted. A queue pair
- * number is the UDP port that it holds, or that of the UD queue pair of the RDMA
- * NIC. Peers on this host are reached through shared memory, all others by the
- * SRD engine over UDP or UD, and so are those here whose memory cannot be
- * shared.
+ * A nic stands for one network interface, or for one port of an RDMA NIC. Its
+ * queue pairs behave as those of an EFA device: reliable ones lend the packets
+ * they receive (NIC_QP_RDM) or put them into receives that the user posted
+ * (NIC_QP_SRD), UD ones (NIC_QP_UD) put them into such receives and may lose
+ * them. A queue pair number is the UDP port that it holds, or that of the UD
+ * queue pair of the RDMA NIC. Peers on this host are reached through shared
+ * memory, all others by the SRD engine over UDP or UD, and so are those here
+ * whose memory cannot be shared.
  *
  *                                     +-----+  <-> lanes of shared memory
  *   post: send, rdma, post_recv  -->  |     |
@@ -34,6 +35,9 @@
 #define NIC_MAX_RDMA (UINT64_C(1) << 30) /* bytes of one RDMA operation */
 #define NIC_UD_PREFIX 40 /* bytes before the payload of a UD receive */
 #define NIC_IOV_MAX 8 /* elements of a gather list */
+#define NIC_RECV_IOV 2 /* elements of a posted receive */
+#define NIC_RECV_MAX 8192 /* receives of a queue pair */
+#define NIC_RNR_FOREVER 7
 #define NIC_NAME_MAX 64
 #define NIC_QPN_MAX 0xffffffu
 /* Of a queue pair to other hosts, unless configured. */
@@ -112,7 +116,7 @@ enum nic_status {
 	NIC_UNREACHABLE = 15,
 };
 
-enum nic_qp_type { NIC_QP_RDM, NIC_QP_UD };
+enum nic_qp_type { NIC_QP_RDM, NIC_QP_UD, NIC_QP_SRD };
 
 enum nic_access {
 	NIC_REMOTE_READ = 1,
@@ -164,6 +168,7 @@ void nic_mr_release(struct nic *nic);
  */
 int nic_qp_open(struct nic *nic, enum nic_qp_type type, uint32_t qkey,
 		struct nic_qp **out);
+
 /*
  * A queue pair under an address that somebody else owns, with shm_only: peers
  * that have a segment on this host are reached by it, all others are
@@ -172,6 +177,19 @@ int nic_qp_open(struct nic *nic, enum nic_qp_type type, uint32_t qkey,
  */
 int nic_qp_open_as(struct nic *nic, enum nic_qp_type type,
 		   const struct nic_addr *addr, struct nic_qp **out);
+
+/*
+ * Another qkey, for a queue pair that must say its number before it knows its
+ * key. -EBUSY when a handle was opened or a peer has written already.
+ */
+int nic_qp_set_qkey(struct nic_qp *qp, uint32_t qkey);
+
+/*
+ * SRD: how often a send is tried again while the receiver has no receive
+ * posted, before it ends with NIC_RNR: 0..6; NIC_RNR_FOREVER, as at first.
+ */
+void nic_qp_set_rnr_retries(struct nic_qp *qp, uint32_t retries);
+
 /* Handles of the queue pair must be closed before. */
 void nic_qp_close(struct nic_qp *qp);
 void nic_qp_addr(const struct nic_qp *qp, struct nic_addr *addr);
@@ -205,7 +223,8 @@ enum nic_send_flags {
  * Statuses: NIC_NO_QP the peer closed, died or never was, NIC_UNREACHABLE it
  * never answered, or there is no way to it (a later send tries again),
  * NIC_UNRESPONSIVE it answers no more. UD sends to such peers, and to one that
- * left its ring full for 10 ms, are done and lost.
+ * left its ring full for 10 ms, are done and lost. SRD sends besides: NIC_RNR,
+ * NIC_SHORT_RECV longer than the receives of the peer.
  */
 int nic_send(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	     const void *hdr, size_t hdr_len, const struct iovec *iov,
@@ -233,17 +252,26 @@ struct nic_rdma {
 int nic_rdma(struct nic_ah *ah, const struct nic_rdma *op);
 
 /*
- * UD only: a buffer of len bytes for one packet with its 40-byte prefix.
- * -EAGAIN when the queue (8192) is full.
+ * UD and SRD: a buffer of len bytes for one packet, on UD with its 40-byte
+ * prefix, which must lie in the first of several elements. On SRD a write with
+ * immediate uses one up too. -EAGAIN when the queue (NIC_RECV_MAX) is full,
+ * -EINVAL iovcnt above NIC_RECV_IOV or an RDM queue pair.
  */
 int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len);
+int nic_post_recvv(struct nic_qp *qp, uint64_t id, const struct iovec *iov,
+		   int iovcnt);
+
+/* Takes back the oldest receive. -ENOENT: none is posted. */
+int nic_unpost_recv(struct nic_qp *qp, uint64_t *id);
 
 enum nic_wc_op {
 	NIC_WC_SEND,
 	NIC_WC_READ,
 	NIC_WC_WRITE,
-	NIC_WC_RECV, /* RDM: data is lent; UD: it lies in the buffer `id` */
-	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes */
+	NIC_WC_RECV, /* RDM: data is lent; else it lies in the buffer `id`, or
+			status says NIC_TOO_LONG: more came than it holds */
+	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes; SRD: id of
+			   the receive that it used up */
 	NIC_WC_GONE, /* a peer that was reached has died or closed: id is the
 			cookie of a handle to it; the last that is heard */
 };
@@ -254,7 +282,7 @@ struct nic_wc {
 	uint64_t id;
 	const void *data; /* lent until nic_give_back(); may change under the
 			     reader: copy out, then judge */
-	uint32_t len; /* bytes; UD: prefix included */
+	uint32_t len; /* bytes that came; UD: prefix included */
 	uint32_t source; /* dense number of the sender: nic_source() */
 	uint32_t imm;
 	uint8_t op; /* enum nic_wc_op */
@@ -293,6 +321,7 @@ struct nic_stats {
 	uint64_t rdma_direct, rdma_ring; /* operations by way of copying */
 	uint64_t bad_packets; /* dropped: no software NIC sends such */
 	uint64_t ud_dropped; /* packet longer than the posted buffer */
+	uint64_t rnr_refused; /* sends that a peer without receives put off */
 };
 
 /* Valid until the queue pair is closed; brought up to date by the call. */

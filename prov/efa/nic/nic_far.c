@@ -100,7 +100,7 @@ static int far_open_engine(struct nic_far *far, uint64_t now)
 	struct nic_qp *qp = far->qp;
 	const struct nic_config *c = &qp->nic->config;
 	const struct nic *nic = qp->nic;
-	bool rdm = qp->type == NIC_QP_RDM;
+	bool rdm = qp->type != NIC_QP_UD;
 	struct srd_config config = {
 		.self = { .qpn = qp->self.qpn, .connid = qp->self.connid },
 		.may = far_may,
@@ -122,7 +122,8 @@ static int far_open_engine(struct nic_far *far, uint64_t now)
 		.window_min = WINDOW_MIN,
 		.pace_max = PACE_MAX,
 		.target_delay = TARGET_DELAY,
-		.rnr_retries = SRD_RNR_FOREVER,
+		.rnr_retries = qp->rnr_retries,
+		.rnr_wait = qp->type == NIC_QP_SRD ? NIC_RNR_WAIT : 0,
 		.peer_timeout = c->peer_timeout,
 		.check_all = c->check_all || nic->fault.corrupt,
 		.seed = u_random64(),
@@ -196,6 +197,29 @@ int nic_far_open(struct nic_far *far)
 	return 0;
 }
 
+void nic_far_restart(struct nic_qp *qp)
+{
+	struct nic_far *far = &qp->far;
+
+	u_lock(&far->lock);
+	if (far->srd) {
+		far_close(far);
+		far->kept_head = far->kept_tail = far->kept_lent = 0;
+		nic_watch_mode(qp->nic->watch, far, NIC_FAR_CLOSED);
+	}
+	u_unlock(&far->lock);
+}
+
+void nic_far_set_rnr_retries(struct nic_qp *qp)
+{
+	struct nic_far *far = &qp->far;
+
+	u_lock(&far->lock);
+	if (far->srd)
+		srd_set_rnr_retries(far->srd, qp->rnr_retries);
+	u_unlock(&far->lock);
+}
+
 void nic_far_set_pressure(struct nic_qp *qp, bool on)
 {
 	struct nic_far *far = &qp->far;
@@ -224,7 +248,7 @@ enum nic_status nic_far_resolve(struct nic_path *p)
 	memcpy(addr.gid, p->id.gid, sizeof(addr.gid));
 	u_lock(&far->lock);
 	rc = nic_far_open(far);
-	if (!rc && p->qp->type == NIC_QP_RDM)
+	if (!rc && p->qp->type != NIC_QP_UD)
 		rc = srd_peer_get(far->srd, &addr, &p->peer);
 	u_unlock(&far->lock);
 	if (rc)

@@ -109,6 +109,12 @@ void nic_far_fini(struct nic_qp *qp);
 /* Under the lock. Opens engine and wire; 0 when they are open. */
 int nic_far_open(struct nic_far *far);
 
+/* The queue pair's connid is another from here on; it has no peers yet. */
+void nic_far_restart(struct nic_qp *qp);
+
+/* qp->rnr_retries holds for the engine too. */
+void nic_far_set_rnr_retries(struct nic_qp *qp);
+
 /* qp->pressure, which is under the lock. */
 void nic_far_set_pressure(struct nic_qp *qp, bool on);
 
@@ -122,6 +128,9 @@ void nic_far_outs(const struct srd_out *so, int n, struct wire_out *wo);
 /* Packets to the wire, past the injector if there is one. How many left. */
 int nic_far_put(struct nic_far *far, const struct wire_out *wo, int n,
 		uint64_t now);
+
+/* Whether a message can be kept, and how long it may be: the engine learns. */
+void nic_far_set_ready(struct nic_far *far);
 
 /* Packets that are due go out. */
 void nic_far_flush(struct nic_far *far, uint64_t now);

@@ -121,7 +121,7 @@ int nic_far_send(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	};
 	struct iovec all[NIC_IOV_MAX + 1];
 
-	if (ah->qp->type == NIC_QP_RDM)
+	if (ah->qp->type != NIC_QP_UD)
 		return far_post_send(ah, &send, id);
 	if (iovcnt > NIC_IOV_MAX)
 		return -EINVAL;

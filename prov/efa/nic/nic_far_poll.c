@@ -39,6 +39,19 @@ static uint32_t far_source(struct nic_qp *qp, struct srd_peer *peer)
 	return source;
 }
 
+static struct nic_arrival far_arrival(const struct srd_event *e,
+				      uint32_t source, enum nic_wc_op op)
+{
+	return (struct nic_arrival){
+		.data = e->data,
+		.len = e->len,
+		.source = source,
+		.imm = e->imm,
+		.op = (uint8_t)op,
+		.has_imm = e->has_imm,
+	};
+}
+
 static int far_datagram(struct nic_qp *qp, const struct srd_event *e,
 			struct nic_wc *wc)
 {
@@ -46,17 +59,20 @@ static int far_datagram(struct nic_qp *qp, const struct srd_event *e,
 		.qpn = e->from.qpn,
 		.connid = e->from.connid,
 	};
+	struct nic_arrival a;
 
 	memcpy(id.gid, e->from.gid, sizeof(id.gid));
-	return nic_ud_take(qp,
-			   &(struct nic_ud_packet){
-				   .data = e->data,
-				   .len = e->len,
-				   .source = nic_source_of(qp, &id),
-				   .imm = e->imm,
-				   .has_imm = e->has_imm,
-			   },
-			   wc);
+	a = far_arrival(e, nic_source_of(qp, &id), NIC_WC_RECV);
+	return nic_ud_take(qp, &a, wc);
+}
+
+/* A message or the end of a write, into a receive. */
+static int far_srd(struct nic_qp *qp, const struct srd_event *e,
+		   enum nic_wc_op op, struct nic_wc *wc)
+{
+	struct nic_arrival a = far_arrival(e, far_source(qp, e->peer), op);
+
+	return nic_srd_take(qp, &a, wc);
 }
 
 static int far_recv(struct nic_qp *qp, const struct srd_event *e,
@@ -64,6 +80,8 @@ static int far_recv(struct nic_qp *qp, const struct srd_event *e,
 {
 	if (e->len > NIC_MTU)
 		return nic_bad_packet(qp);
+	if (qp->type == NIC_QP_SRD)
+		return far_srd(qp, e, NIC_WC_RECV, wc);
 	*wc = (struct nic_wc){
 		.data = e->data,
 		.len = e->len,
@@ -78,6 +96,8 @@ static int far_recv(struct nic_qp *qp, const struct srd_event *e,
 static int far_written(struct nic_qp *qp, const struct srd_event *e,
 		       struct nic_wc *wc)
 {
+	if (qp->type == NIC_QP_SRD)
+		return far_srd(qp, e, NIC_WC_WRITTEN, wc);
 	*wc = (struct nic_wc){
 		.len = e->len,
 		.source = far_source(qp, e->peer),
@@ -113,6 +133,7 @@ static int poll_kept(struct nic_far *far, struct nic_wc *wc, int n)
 {
 	int k = 0;
 
+	n = nic_recv_room(far->qp, n);
 	while (k < n && nic_far_nkept(far)) {
 		const struct nic_far_kept *kept =
 			&far->kept[far->kept_head++ % NIC_FAR_KEPT];
@@ -125,6 +146,13 @@ static int poll_kept(struct nic_far *far, struct nic_wc *wc, int n)
 
 /* --- what comes from the wire --- */
 
+/* The next message has to fit the next receive. */
+static void far_set_room(struct nic_far *far)
+{
+	srd_set_room(far->srd, nic_recv_next(far->qp)->len);
+	srd_set_ready(far->srd, true);
+}
+
 static int poll_packets(struct nic_far *far, const struct wire_in *in, int m,
 			struct nic_wc *wc, uint64_t now)
 {
@@ -135,6 +163,8 @@ static int poll_packets(struct nic_far *far, const struct wire_in *in, int m,
 	for (int i = 0; i < m; i++) {
 		struct srd_event *e = &far->event[far->nevents];
 
+		if (far->qp->type == NIC_QP_SRD)
+			far_set_room(far);
 		if (!srd_rx(far->srd, in[i].data, in[i].len, in[i].gid, now, e))
 			continue;
 		k += far_event(far->qp, e, &wc[k]);
@@ -178,6 +208,21 @@ static int poll_wire(struct nic_far *far, struct nic_wc *wc, int n,
 	return k;
 }
 
+/*
+ * Peers are answered also while no receive is posted. True: they have spoken.
+ */
+static bool far_serve(struct nic_far *far, uint64_t now)
+{
+	uint64_t before = far->active_at;
+
+	far->active_at = 0;
+	nic_far_receive(far, now);
+	if (far->active_at)
+		return true;
+	far->active_at = before;
+	return false;
+}
+
 /* --- who drives --- */
 
 void nic_far_take_over(struct nic_far *far, uint64_t now)
@@ -187,7 +232,7 @@ void nic_far_take_over(struct nic_far *far, uint64_t now)
 	far->qp->far_quiet = 0;
 	far->active_at = now;
 	nic_watch_mode(far->qp->nic->watch, far, NIC_FAR_POLLED);
-	srd_set_ready(far->srd, true);
+	nic_far_set_ready(far);
 }
 
 static void far_hand_over(struct nic_far *far)
@@ -223,9 +268,11 @@ static int far_turn(struct nic_far *far, struct nic_wc *wc, int n)
 	if (u_unlikely(far->mode != NIC_FAR_POLLED))
 		nic_far_take_over(far, now);
 	k = poll_kept(far, wc, n);
-	if (k < n && (qp->type == NIC_QP_RDM || nic_ud_posted(qp)))
-		k += poll_wire(far, wc + k, nic_ud_room(qp, n - k), now,
+	if (nic_recv_room(qp, n - k))
+		k += poll_wire(far, wc + k, nic_recv_room(qp, n - k), now,
 			       &heard);
+	else if (qp->type == NIC_QP_SRD)
+		heard = far_serve(far, now);
 	nic_far_notes(far, now);
 	if (heard || nic_far_deadline(far) <= now)
 		nic_far_flush(far, now);
@@ -288,8 +335,8 @@ bool nic_far_arm(struct nic_qp *qp)
 	if (far->srd) {
 		nic_far_receive(far, now);
 		nic_far_flush(far, now);
-		armed = !nic_far_nkept(far) && !srd_has_done(far->srd) &&
-			!wire_arm(far->wire);
+		armed = !nic_recv_room(qp, (int)nic_far_nkept(far)) &&
+			!srd_has_done(far->srd) && !wire_arm(far->wire);
 		if (armed)
 			nic_watch_mode(qp->nic->watch, far, NIC_FAR_ARMED);
 		else

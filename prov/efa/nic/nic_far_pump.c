@@ -150,9 +150,20 @@ static void far_keep(struct nic_far *far, const struct srd_event *event)
 	srd_release(far->srd, event);
 }
 
-static void far_set_ready(struct nic_far *far)
+void nic_far_set_ready(struct nic_far *far)
 {
-	srd_set_ready(far->srd, nic_far_nkept(far) < NIC_FAR_CROWDED);
+	struct nic_qp *qp = far->qp;
+	uint32_t places = NIC_FAR_CROWDED;
+
+	if (qp->type == NIC_QP_SRD) {
+		places = (uint32_t)u_min(
+			places, atomic_load_explicit(&qp->posted,
+						     memory_order_relaxed));
+		srd_set_room(far->srd,
+			     atomic_load_explicit(&qp->longest,
+						  memory_order_relaxed));
+	}
+	srd_set_ready(far->srd, nic_far_nkept(far) < places);
 }
 
 void nic_far_feed(struct nic_far *far, const void *packet, size_t len,
@@ -164,7 +175,7 @@ void nic_far_feed(struct nic_far *far, const void *packet, size_t len,
 
 	if (nic_far_nkept(far) == NIC_FAR_KEPT)
 		return;
-	far_set_ready(far);
+	nic_far_set_ready(far);
 	u_lock(&keys->lock);
 	n = srd_rx(far->srd, packet, len, gid, now, &event);
 	u_unlock(&keys->lock);

@@ -60,8 +60,8 @@ static int (*const poll_kind[])(struct nic_qp *qp,
 	[NIC_PKT_ACK] = nic_rdma_ack,	    [NIC_PKT_WRITTEN] = poll_written,
 };
 
-static int poll_other(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
-		      struct nic_wc *wc)
+int nic_poll_other(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		   struct nic_wc *wc)
 {
 	if (pkt->word >= u_array_size(poll_kind) || !poll_kind[pkt->word])
 		return nic_bad_packet(qp);
@@ -146,7 +146,7 @@ static inline int poll_records(struct nic_qp *qp, struct nic_wc *wc, int m)
 	do {
 		if (u_unlikely(pkt->word != NIC_PKT_SEND ||
 			       pkt->len > NIC_MTU)) {
-			k += poll_other(qp, pkt, &wc[k]);
+			k += nic_poll_other(qp, pkt, &wc[k]);
 			continue;
 		}
 		wc[k++] = (struct nic_wc){
@@ -193,6 +193,13 @@ static inline int poll_wire(struct nic_qp *qp, struct nic_wc *wc, int n)
 	return k;
 }
 
+static int (*const poll_arrivals[])(struct nic_qp *qp, struct nic_wc *wc,
+				    int n) = {
+	[NIC_QP_RDM] = poll_wire,
+	[NIC_QP_UD] = nic_ud_poll,
+	[NIC_QP_SRD] = nic_srd_poll,
+};
+
 static U_COLD int poll_attend(struct nic_qp *qp, struct nic_wc *wc, int n)
 {
 	int k = 0;
@@ -203,10 +210,8 @@ static U_COLD int poll_attend(struct nic_qp *qp, struct nic_wc *wc, int n)
 		poll_run(qp);
 	if (qp->attention & NIC_ATT_DONE)
 		k = nic_done_pop(qp, wc, n);
-	if (qp->type == NIC_QP_UD)
-		k += k < n ? nic_ud_poll(qp, wc + k, n - k) : 0;
-	else
-		k += k < n ? poll_wire(qp, wc + k, n - k) : 0;
+	if (k < n)
+		k += poll_arrivals[qp->type](qp, wc + k, n - k);
 	if ((qp->attention & NIC_ATT_FAR) && k < n)
 		k += nic_far_poll(qp, wc + k, n - k);
 	return k;
@@ -236,8 +241,10 @@ int nic_qp_arm(struct nic_qp *qp)
 {
 	if (qp->attention & (NIC_ATT_DONE | NIC_ATT_WORK))
 		return 1;
-	if (qp->type == NIC_QP_UD && !nic_ud_posted(qp))
+	if (qp->type == NIC_QP_UD && !nic_posted(qp))
 		return 0;
+	if (qp->type == NIC_QP_SRD && nic_srd_can_poll(qp))
+		return 1;
 	drain_socket(qp);
 	if (!nic_far_arm(qp))
 		return 1;

@@ -35,7 +35,9 @@
 #define NIC_LANES 1024 /* senders to one queue pair */
 #define NIC_DONE_MAX 4096 /* completions that wait; a power of two */
 #define NIC_OPS_MAX 1024 /* RDMA operations under way a queue pair */
-#define NIC_RECVS 8192 /* UD: posted receives; a power of two */
+#define NIC_RECVS NIC_RECV_MAX /* a power of two */
+#define NIC_HELD 64 /* SRD: records that wait for receives; a power of two */
+#define NIC_RNR_WAIT (500 * U_USEC) /* to the first try again; then doubled */
 #define NIC_AT_ONCE (1u << 20) /* bytes of RDMA done inside a post */
 #define NIC_SLICE (4u << 20) /* bytes of RDMA done inside a poll */
 #define NIC_TICK (50 * U_MSEC)
@@ -106,8 +108,11 @@ struct nic_ah {
 	uint64_t tx_packets; /* that the wire took */
 	struct nic_qp *qp;
 	struct nic_path *path;
-	uint64_t full_since; /* UD: when the ring was found full; 0: never */
-	uint64_t full_at; /* UD: tx_packets at that time */
+	int flags; /* of every send: NIC_SEND_REQUEST on SRD */
+	uint64_t full_since; /* UD: when the ring was found full; SRD: when the
+				peer had no receive; 0: never */
+	uint64_t full_at; /* tx_packets at that time */
+	uint64_t full_last; /* SRD: when that was seen last */
 	uint64_t cookie;
 	bool gone; /* in qp->gone */
 	struct nic_far_op_list far_ops; /* under way */
@@ -163,25 +168,33 @@ struct nic_source {
 	uint32_t next; /* in the bucket: number + 1; 0: last */
 };
 
-/* UD: a packet that arrived. */
-struct nic_ud_packet {
+/* Something that arrived and uses up a receive. */
+struct nic_arrival {
 	const void *data;
 	uint32_t len;
 	uint32_t source;
 	uint32_t imm;
+	uint8_t op; /* enum nic_wc_op: RECV; WRITTEN, which has no data */
 	bool has_imm;
 };
 
-/* UD: a posted receive. */
+/* UD, SRD: a posted receive. */
 struct nic_recv {
 	uint64_t id;
-	uint8_t *buf;
-	size_t len;
+	uint32_t len; /* bytes of all elements */
+	uint32_t niov;
+	struct iovec iov[NIC_RECV_IOV];
+};
+
+/* SRD: an arrival that no receive was posted for. */
+struct nic_held {
+	struct nic_arrival arrival; /* data lies in buf */
+	uint8_t *buf; /* [NIC_MTU], its own */
 };
 
 /* Why a poll has to do more than look at the wire. */
 enum nic_attention {
-	NIC_ATT_UD = 1, /* always set on UD */
+	NIC_ATT_RECVS = 1, /* always set where receives are posted */
 	NIC_ATT_ARMED = 2,
 	NIC_ATT_DONE = 4, /* completions or GONEs wait */
 	NIC_ATT_WORK = 8, /* a path is active */
@@ -222,8 +235,13 @@ struct nic_qp {
 
 	struct nic_done *done; /* [NIC_DONE_MAX] */
 	uint32_t done_head, done_tail; /* taken, put; free-running */
-	struct nic_recv *recv; /* [NIC_RECVS]; UD only */
+	struct nic_recv *recv; /* [NIC_RECVS]; NULL on RDM */
 	uint32_t recv_head, recv_tail;
+	struct nic_held *held; /* [NIC_HELD]; SRD only */
+	uint32_t held_head, held_tail; /* free-running */
+	uint32_t rnr_retries; /* 0..NIC_RNR_FOREVER */
+	/* SRD: of the posted receives, for the thread; 0: none */
+	_Atomic uint32_t posted, longest;
 
 	struct nic_source *source; /* [nsources] */
 	uint32_t nsources, max_sources;
@@ -383,12 +401,38 @@ static inline bool nic_pkt_header(const struct wire_shm_pkt *pkt, void *header,
 	return true;
 }
 
+/* --- nic_poll.c --- */
+
+/* A record that is no plain send; returns how many completions it made. */
+int nic_poll_other(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		   struct nic_wc *wc);
+
+/* --- nic_recv.c: posted receives --- */
+
+static inline uint32_t nic_posted(const struct nic_qp *qp)
+{
+	return qp->recv_tail - qp->recv_head;
+}
+
+static inline const struct nic_recv *nic_recv_next(const struct nic_qp *qp)
+{
+	return &qp->recv[qp->recv_head % NIC_RECVS];
+}
+
+/* The payload of a record, or false: it is no send. */
+bool nic_recv_payload(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		      struct nic_arrival *a);
+
+/* The next receive gets `skip` zeroes and the arrival, which fit. */
+void nic_recv_fill(struct nic_qp *qp, const struct nic_arrival *a,
+		   uint32_t skip, struct nic_wc *wc);
+
 /* --- nic_ud.c --- */
 
 int nic_ud_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
 
 /* Puts a packet into the next posted receive; 1, or 0: it is dropped. */
-int nic_ud_take(struct nic_qp *qp, const struct nic_ud_packet *p,
+int nic_ud_take(struct nic_qp *qp, const struct nic_arrival *a,
 		struct nic_wc *wc);
 
 /*
@@ -397,17 +441,33 @@ int nic_ud_take(struct nic_qp *qp, const struct nic_ud_packet *p,
  */
 int nic_ud_full(struct nic_ah *ah);
 
-static inline uint32_t nic_ud_posted(const struct nic_qp *qp)
-{
-	return qp->recv_tail - qp->recv_head;
-}
-
 /* Packets that a poll for n completions may take. */
-static inline int nic_ud_room(const struct nic_qp *qp, int n)
+static inline int nic_recv_room(const struct nic_qp *qp, int n)
 {
-	if (qp->type == NIC_QP_UD && nic_ud_posted(qp) < (uint32_t)n)
-		return (int)nic_ud_posted(qp);
+	if (qp->type != NIC_QP_RDM && nic_posted(qp) < (uint32_t)n)
+		return (int)nic_posted(qp);
 	return n;
 }
+
+/* --- nic_srd.c --- */
+
+int nic_srd_init(struct nic_qp *qp);
+int nic_srd_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
+
+/* Something that is held has found a receive. */
+bool nic_srd_can_poll(const struct nic_qp *qp);
+
+/* Puts an arrival into the next receive, which there must be; 1. */
+int nic_srd_take(struct nic_qp *qp, const struct nic_arrival *a,
+		 struct nic_wc *wc);
+
+/* Receives were posted or used up: peers learn of it. */
+void nic_srd_tell(struct nic_qp *qp);
+
+/* The wire took no record: as nic_send. */
+int nic_srd_refused(struct nic_ah *ah, uint64_t id);
+
+/* Ends a send before it has begun. */
+int nic_send_failed(struct nic_ah *ah, uint64_t id, enum nic_status status);
 
 #endif

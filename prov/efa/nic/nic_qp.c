@@ -12,6 +12,31 @@
 
 #include "nic_claim.h"
 
+static int qp_alloc_queues(struct nic_qp *qp)
+{
+	qp->done = calloc(NIC_DONE_MAX, sizeof(*qp->done));
+	if (!qp->done)
+		return -ENOMEM;
+	if (qp->type == NIC_QP_RDM)
+		return 0;
+	qp->recv = calloc(NIC_RECVS, sizeof(*qp->recv));
+	if (!qp->recv)
+		return -ENOMEM;
+	return qp->type == NIC_QP_SRD ? nic_srd_init(qp) : 0;
+}
+
+static void qp_free(struct nic_qp *qp)
+{
+	u_pool_fini(&qp->ops);
+	free(qp->source);
+	free(qp->done);
+	free(qp->recv);
+	if (qp->held)
+		free(qp->held[0].buf);
+	free(qp->held);
+	free(qp);
+}
+
 static struct nic_qp *qp_alloc(struct nic *nic, enum nic_qp_type type)
 {
 	struct nic_qp *qp;
@@ -28,25 +53,12 @@ static struct nic_qp *qp_alloc(struct nic *nic, enum nic_qp_type type)
 	TAILQ_INIT(&qp->gone);
 	u_pool_init(&qp->ops, sizeof(struct nic_op), 64, NIC_OPS_MAX);
 	qp->polls_left = 1;
-	qp->attention = type == NIC_QP_UD ? NIC_ATT_UD : 0;
-	qp->done = calloc(NIC_DONE_MAX, sizeof(*qp->done));
-	if (type == NIC_QP_UD)
-		qp->recv = calloc(NIC_RECVS, sizeof(*qp->recv));
-	if (qp->done && (qp->recv || type == NIC_QP_RDM))
+	qp->attention = type == NIC_QP_RDM ? 0 : NIC_ATT_RECVS;
+	qp->rnr_retries = NIC_RNR_FOREVER;
+	if (!qp_alloc_queues(qp))
 		return qp;
-	free(qp->done);
-	free(qp->recv);
-	free(qp);
+	qp_free(qp);
 	return NULL;
-}
-
-static void qp_free(struct nic_qp *qp)
-{
-	u_pool_fini(&qp->ops);
-	free(qp->source);
-	free(qp->done);
-	free(qp->recv);
-	free(qp);
 }
 
 static void qp_count(struct nic *nic, int delta)
@@ -72,6 +84,7 @@ static int qp_open(struct nic *nic, enum nic_qp_type type,
 	if (rc)
 		goto unclaim;
 	qp->shm_stats = wire_shm_stats(qp->shm);
+	wire_shm_set_pressure(qp->shm, type == NIC_QP_SRD);
 	qp->ticked = u_now();
 	qp_count(nic, 1);
 	*out = qp;
@@ -95,6 +108,27 @@ int nic_qp_open_as(struct nic *nic, enum nic_qp_type type,
 	if (!nic->config.shm_only || !addr->qpn || addr->qpn > NIC_QPN_MAX)
 		return -EINVAL;
 	return qp_open(nic, type, addr, out);
+}
+
+int nic_qp_set_qkey(struct nic_qp *qp, uint32_t qkey)
+{
+	if (!qkey)
+		return -EINVAL;
+	if (qkey == qp->self.connid)
+		return 0;
+	if (!TAILQ_EMPTY(&qp->paths) || qp->nsources || qp->shm_stats->records)
+		return -EBUSY;
+	qp->self.connid = qkey;
+	wire_shm_set_connid(qp->shm, qkey);
+	nic_far_restart(qp);
+	return 0;
+}
+
+void nic_qp_set_rnr_retries(struct nic_qp *qp, uint32_t retries)
+{
+	assert(retries <= NIC_RNR_FOREVER);
+	qp->rnr_retries = retries;
+	nic_far_set_rnr_retries(qp);
 }
 
 void nic_qp_close(struct nic_qp *qp)

@@ -9,8 +9,8 @@
 _Static_assert(NIC_SEND_REQUEST >> 1 == WIRE_SHM_REQUEST && NIC_SEND_IMM == 1,
 	       "nic_send shifts flags instead of testing them");
 
-static U_COLD int send_failed(struct nic_ah *ah, uint64_t id,
-			      enum nic_status status)
+U_COLD int nic_send_failed(struct nic_ah *ah, uint64_t id,
+			   enum nic_status status)
 {
 	struct nic_qp *qp = ah->qp;
 
@@ -20,6 +20,19 @@ static U_COLD int send_failed(struct nic_ah *ah, uint64_t id,
 		return -EAGAIN;
 	nic_done_push(qp, ah, id, NIC_WC_SEND, status);
 	return 1;
+}
+
+static U_COLD int send_refused(struct nic_ah *ah, uint64_t id)
+{
+	switch (ah->qp->type) {
+	case NIC_QP_UD:
+		return nic_ud_full(ah);
+	case NIC_QP_SRD:
+		return nic_srd_refused(ah, id);
+	case NIC_QP_RDM:
+		break;
+	}
+	return -EAGAIN;
 }
 
 /* The wire said something else than "written". */
@@ -33,10 +46,10 @@ static U_COLD int send_odd(struct nic_ah *ah, uint64_t id, int rc)
 		ah->tx_packets++;
 		return 0;
 	case -EAGAIN:
-		return ah->qp->type == NIC_QP_UD ? nic_ud_full(ah) : rc;
+		return send_refused(ah, id);
 	default:
 		nic_path_die(p);
-		return send_failed(ah, id, NIC_NO_QP);
+		return nic_send_failed(ah, id, NIC_NO_QP);
 	}
 }
 
@@ -62,7 +75,27 @@ static int send_imm(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	return 0;
 }
 
-/* No link yet, or none at all; or an immediate. */
+static inline int send_plain(struct nic_ah *ah, uint64_t id, int flags,
+			     const void *hdr, size_t hdr_len,
+			     const struct iovec *iov, int iovcnt, size_t len)
+{
+	int rc = wire_shm_send(ah->link, NIC_PKT_SEND, flags >> 1, hdr, hdr_len,
+			       iov, iovcnt, len);
+
+	if (u_unlikely(rc != 0))
+		return send_odd(ah, id, rc);
+	ah->tx_packets++;
+	return 0;
+}
+
+/* What is looked at before room, so that it says how room is meant: ROOM. */
+static bool send_too_long(const struct nic_ah *ah, size_t len)
+{
+	return ah->flags && !wire_shm_link_pressed(ah->link) &&
+	       len > wire_shm_link_room(ah->link);
+}
+
+/* No link yet, or none at all; an immediate; more than the peer expects. */
 static U_COLD int send_slow(struct nic_ah *ah, uint64_t id, int flags,
 			    uint32_t imm, const void *hdr, size_t hdr_len,
 			    const struct iovec *iov, int iovcnt, size_t len)
@@ -72,15 +105,17 @@ static U_COLD int send_slow(struct nic_ah *ah, uint64_t id, int flags,
 	if (!ah->link) {
 		status = nic_path_resolve(ah->path);
 		if (status)
-			return send_failed(ah, id, status);
+			return nic_send_failed(ah, id, status);
 	}
 	if (ah->path->state == NIC_PATH_FAR)
 		return nic_far_send(ah, id, flags, imm, hdr, hdr_len, iov,
 				    iovcnt, len);
+	if (send_too_long(ah, hdr_len + len))
+		return nic_send_failed(ah, id, NIC_SHORT_RECV);
 	if (flags & NIC_SEND_IMM)
 		return send_imm(ah, id, flags, imm, hdr, hdr_len, iov, iovcnt,
 				len);
-	return nic_send(ah, id, flags, imm, hdr, hdr_len, iov, iovcnt, len);
+	return send_plain(ah, id, flags, hdr, hdr_len, iov, iovcnt, len);
 }
 
 static inline uint32_t send_max(const struct nic_qp *qp)
@@ -93,17 +128,14 @@ int nic_send(struct nic_ah *ah, uint64_t id, int flags, uint32_t imm,
 	     int iovcnt, size_t len)
 {
 	uint32_t max = send_max(ah->qp);
-	int rc;
 
 	if (u_unlikely(hdr_len > max || len > max - hdr_len))
 		return -EMSGSIZE;
-	if (u_unlikely(!ah->link || (flags & NIC_SEND_IMM)))
+	flags |= ah->flags;
+	if (u_unlikely(!ah->link || (flags & NIC_SEND_IMM) ||
+		       (ah->flags &&
+			hdr_len + len > wire_shm_link_room(ah->link))))
 		return send_slow(ah, id, flags, imm, hdr, hdr_len, iov, iovcnt,
 				 len);
-	rc = wire_shm_send(ah->link, NIC_PKT_SEND, flags >> 1, hdr, hdr_len,
-			   iov, iovcnt, len);
-	if (u_unlikely(rc != 0))
-		return send_odd(ah, id, rc);
-	ah->tx_packets++;
-	return 0;
+	return send_plain(ah, id, flags, hdr, hdr_len, iov, iovcnt, len);
 }

@@ -116,7 +116,7 @@ static void watch_closed(struct nic_far *far)
 	if (far->asleep || !far_is_spoken_to(far))
 		return;
 	atomic_store_explicit(&far->call, true, memory_order_relaxed);
-	if (far->qp->type == NIC_QP_RDM)
+	if (far->qp->type != NIC_QP_UD)
 		nic_far_open(far);
 }
 

@@ -157,6 +157,7 @@ int srd_open(const struct srd_config *config, uint64_t now, struct srd **out)
 	s->clock = now;
 	s->random = u_mix64(s->cfg.seed ^ s->cfg.self.connid);
 	s->ready_on = true;
+	s->room = UINT32_MAX;
 	*out = s;
 	return 0;
 free_memory:
@@ -179,6 +180,17 @@ void srd_close(struct srd *s)
 void srd_set_ready(struct srd *s, bool on)
 {
 	s->ready_on = on;
+}
+
+void srd_set_room(struct srd *s, uint32_t bytes)
+{
+	s->room = bytes;
+}
+
+void srd_set_rnr_retries(struct srd *s, uint32_t retries)
+{
+	assert(retries <= SRD_RNR_FOREVER);
+	s->cfg.rnr_retries = retries;
 }
 
 void srd_set_pressure(struct srd *s, bool on, uint64_t now)

@@ -235,6 +235,13 @@ void srd_release(struct srd *s, const struct srd_event *event);
  * open. */
 void srd_set_ready(struct srd *s, bool on);
 
+/* SENDs of more bytes end at their sender with SRD_BAD_LEN. UINT32_MAX at
+ * open: any. */
+void srd_set_room(struct srd *s, uint32_t bytes);
+
+/* config.rnr_retries from here on. */
+void srd_set_rnr_retries(struct srd *s, uint32_t retries);
+
 /* While on, peers hold back SENDs that are marked `request`. */
 void srd_set_pressure(struct srd *s, bool on, uint64_t now);
 

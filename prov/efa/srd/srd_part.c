@@ -112,6 +112,8 @@ static struct srd_verdict whole(struct srd *s, struct srd_peer *p,
 {
 	if (!s->ready_on)
 		return refuse(SRD_RNR);
+	if (pkt->payload_len > s->room)
+		return refuse(SRD_BAD_LEN);
 	event->kind = SRD_EV_RECV;
 	event->peer = p;
 	event->data = pkt->payload;
@@ -148,6 +150,8 @@ struct srd_verdict srd_part_take(struct srd *s, struct srd_peer *p,
 	part = find(s, p, d->msg);
 	if (part && is_dead(part))
 		return refuse(SRD_PEER_RESET);
+	if (!part && d->total > s->room)
+		return refuse(SRD_BAD_LEN);
 	if (!part && s->ready_on)
 		part = begin(s, p, d, now);
 	if (!part)

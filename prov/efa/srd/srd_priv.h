@@ -323,6 +323,7 @@ struct srd {
 
 	/* receiving */
 	bool ready_on; /* srd_set_ready */
+	uint32_t room; /* bytes of a SEND at most */
 	bool pressure_on;
 	uint64_t slot; /* of 131 us: in which senders are counted */
 	uint32_t senders, senders_before; /* in this slot, in the last */

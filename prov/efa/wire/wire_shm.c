@@ -218,6 +218,20 @@ void wire_shm_disarm(struct wire_shm *w)
 
 void wire_shm_set_pressure(struct wire_shm *w, bool on)
 {
+	/* ROOM: what senders may read once they see that it has ended. */
 	atomic_store_explicit(&w->seg->state.pressure, on,
-			      memory_order_relaxed);
+			      memory_order_release);
+}
+
+void wire_shm_set_room(struct wire_shm *w, size_t bytes)
+{
+	uint32_t room = bytes < UINT32_MAX ? (uint32_t)bytes + 1 : 0;
+
+	atomic_store_explicit(&w->seg->state.room, room, memory_order_relaxed);
+}
+
+void wire_shm_set_connid(struct wire_shm *w, uint32_t connid)
+{
+	w->id.connid = connid;
+	w->seg->about.id.connid = connid;
 }

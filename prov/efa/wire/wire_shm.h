@@ -133,6 +133,12 @@ void wire_shm_disarm(struct wire_shm *w);
  */
 void wire_shm_set_pressure(struct wire_shm *w, bool on);
 
+/* What wire_shm_link_room() tells senders; SIZE_MAX, as at first: anything. */
+void wire_shm_set_room(struct wire_shm *w, size_t bytes);
+
+/* Another connid for `self`, before any peer can know the first one. */
+void wire_shm_set_connid(struct wire_shm *w, uint32_t connid);
+
 /*
  * Housekeeping, every 10..100 ms: takes back lanes of dead senders once they
  * are empty. System calls: one a lane that was idle since the last call.
@@ -175,6 +181,13 @@ bool wire_shm_can_send(struct wire_shm_link *l, size_t len);
 
 /* Looks whether the peer lives (one system call): 0 or -EPIPE. */
 int wire_shm_link_check(struct wire_shm_link *l);
+
+/*
+ * Whether the peer refuses requests now; when not, the bytes that it has room
+ * for in one message, which is advice and not enforced.
+ */
+bool wire_shm_link_pressed(const struct wire_shm_link *l);
+size_t wire_shm_link_room(const struct wire_shm_link *l);
 
 /* config.tag of the peer. */
 uint64_t wire_shm_link_tag(const struct wire_shm_link *l);

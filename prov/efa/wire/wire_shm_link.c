@@ -273,6 +273,20 @@ int wire_shm_link_break(struct wire_shm_link *l)
 	return -EPIPE;
 }
 
+size_t wire_shm_link_room(const struct wire_shm_link *l)
+{
+	uint32_t room =
+		atomic_load_explicit(&l->state->room, memory_order_relaxed);
+
+	return room ? room - 1 : SIZE_MAX;
+}
+
+bool wire_shm_link_pressed(const struct wire_shm_link *l)
+{
+	/* ROOM */
+	return atomic_load_explicit(&l->state->pressure, memory_order_acquire);
+}
+
 uint64_t wire_shm_link_tag(const struct wire_shm_link *l)
 {
 	return l->about.tag;

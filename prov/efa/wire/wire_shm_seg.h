@@ -113,6 +113,7 @@ enum {
 struct wire_shm_state {
 	_Atomic uint32_t word; /* 0: awake */
 	_Atomic uint32_t pressure; /* 1: no requests */
+	_Atomic uint32_t room; /* bytes of a request are fewer; 0: any */
 };
 
 /* Low bits of an entry; above them its generation. */

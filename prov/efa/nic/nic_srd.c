@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * nic_srd.c - reliable messages into receives that the user posted
+ *
+ * While no receive is posted, peers are told to keep their sends: within the
+ * host by the segment's pressure, elsewhere by the engine's "not ready". What
+ * was on its way by then is held here, and so are ends of writes with
+ * immediate, which cannot be refused. When even that place is full the lanes
+ * are left alone.
+ *
+ * The longest receive posted since there was none is told too, so that a send
+ * that cannot fit ends with its sender. With receives of different lengths a
+ * message may still meet one that is too short: then that receive says so.
+ */
+#include "nic_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static uint32_t srd_nheld(const struct nic_qp *qp)
+{
+	return qp->held_tail - qp->held_head;
+}
+
+int nic_srd_init(struct nic_qp *qp)
+{
+	uint8_t *bytes = calloc(NIC_HELD, NIC_MTU);
+
+	qp->held = calloc(NIC_HELD, sizeof(*qp->held));
+	if (!bytes || !qp->held) {
+		free(bytes);
+		free(qp->held);
+		qp->held = NULL;
+		return -ENOMEM;
+	}
+	for (int i = 0; i < NIC_HELD; i++)
+		qp->held[i].buf = bytes + (size_t)i * NIC_MTU;
+	return 0;
+}
+
+void nic_srd_tell(struct nic_qp *qp)
+{
+	uint32_t posted = nic_posted(qp);
+	uint32_t before =
+		atomic_load_explicit(&qp->posted, memory_order_relaxed);
+	uint32_t longest =
+		atomic_load_explicit(&qp->longest, memory_order_relaxed);
+	uint32_t last = qp->recv[(qp->recv_tail - 1) % NIC_RECVS].len;
+
+	atomic_store_explicit(&qp->posted, posted, memory_order_relaxed);
+	if (u_likely(posted && before && last <= longest))
+		return;
+	if (!before || last > longest) {
+		atomic_store_explicit(&qp->longest, last, memory_order_relaxed);
+		wire_shm_set_room(qp->shm, last);
+	}
+	if (!posted || !before)
+		wire_shm_set_pressure(qp->shm, !posted);
+}
+
+/* --- arrivals --- */
+
+int nic_srd_take(struct nic_qp *qp, const struct nic_arrival *a,
+		 struct nic_wc *wc)
+{
+	const struct nic_recv *r = nic_recv_next(qp);
+
+	assert(nic_posted(qp));
+	if (u_unlikely(a->op == NIC_WC_RECV && a->len > r->len)) {
+		*wc = (struct nic_wc){
+			.id = r->id,
+			.source = a->source,
+			.op = NIC_WC_RECV,
+			.status = NIC_TOO_LONG,
+		};
+		qp->recv_head++;
+	} else {
+		nic_recv_fill(qp, a, 0, wc);
+	}
+	nic_srd_tell(qp);
+	return 1;
+}
+
+static void srd_hold(struct nic_qp *qp, const struct nic_arrival *a)
+{
+	struct nic_held *held = &qp->held[qp->held_tail % NIC_HELD];
+
+	assert(srd_nheld(qp) < NIC_HELD);
+	held->arrival = *a;
+	held->arrival.data = held->buf;
+	if (a->op == NIC_WC_RECV && a->len)
+		memcpy(held->buf, a->data, a->len);
+	qp->held_tail++;
+}
+
+static int srd_poll_held(struct nic_qp *qp, struct nic_wc *wc, int n)
+{
+	int k = 0;
+
+	while (k < n && srd_nheld(qp) && nic_posted(qp))
+		k += nic_srd_take(qp,
+				  &qp->held[qp->held_head++ % NIC_HELD].arrival,
+				  &wc[k]);
+	return k;
+}
+
+bool nic_srd_can_poll(const struct nic_qp *qp)
+{
+	return srd_nheld(qp) && nic_posted(qp);
+}
+
+static bool srd_written(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+			struct nic_arrival *a)
+{
+	struct nic_wc wc;
+
+	if (pkt->word != NIC_PKT_WRITTEN || !nic_poll_other(qp, pkt, &wc))
+		return false;
+	*a = (struct nic_arrival){
+		.len = wc.len,
+		.source = wc.source,
+		.imm = wc.imm,
+		.op = NIC_WC_WRITTEN,
+		.has_imm = true,
+	};
+	return true;
+}
+
+static int srd_record(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
+		      struct nic_wc *wc)
+{
+	struct nic_arrival a;
+	bool send = nic_recv_payload(qp, pkt, &a);
+
+	if (u_unlikely(!send && pkt->word != NIC_PKT_WRITTEN)) {
+		if (pkt->word <= NIC_PKT_SEND_IMM)
+			return nic_bad_packet(qp);
+		return nic_poll_other(qp, pkt, wc);
+	}
+	if (u_unlikely(!send && !srd_written(qp, pkt, &a)))
+		return 0;
+	if (u_likely(nic_posted(qp) && !srd_nheld(qp)))
+		return nic_srd_take(qp, &a, wc);
+	srd_hold(qp, &a);
+	return 0;
+}
+
+/* Records that one look at the wire may lend: each has a place to go. */
+static int srd_places(const struct nic_qp *qp, int n)
+{
+	uint32_t places = NIC_HELD - srd_nheld(qp);
+
+	if (nic_posted(qp) && !srd_nheld(qp))
+		places = (uint32_t)u_min(nic_posted(qp), (uint32_t)n);
+	return (int)u_min(places, NIC_BURST);
+}
+
+int nic_srd_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
+{
+	int k = u_unlikely(srd_nheld(qp)) ? srd_poll_held(qp, wc, n) : 0;
+	int max = k < n ? srd_places(qp, n - k) : 0;
+	int m = max ? wire_shm_poll(qp->shm, qp->pkt, max) : 0;
+
+	if (!m)
+		return k;
+	qp->epoch = (uint32_t)qp->shm_stats->lanes_opened;
+	for (int i = 0; i < m; i++)
+		k += srd_record(qp, &qp->pkt[i], &wc[k]);
+	wire_shm_give_back(qp->shm);
+	return k;
+}
+
+/* --- sends that the peer has no receive for --- */
+
+/* All tries together take so long. */
+static uint64_t srd_patience(const struct nic_qp *qp)
+{
+	return qp->rnr_retries ? NIC_RNR_WAIT << qp->rnr_retries : 0;
+}
+
+/*
+ * Tries are counted by time and for the peer, not for a message: the caller
+ * comes back with whichever it likes. Who was not tried for long begins anew.
+ */
+int nic_srd_refused(struct nic_ah *ah, uint64_t id)
+{
+	struct nic_qp *qp = ah->qp;
+	uint64_t patience = srd_patience(qp);
+	uint64_t now;
+
+	if (!wire_shm_link_pressed(ah->link))
+		return -EAGAIN;
+	qp->stats.rnr_refused++;
+	if (qp->rnr_retries == NIC_RNR_FOREVER)
+		return -EAGAIN;
+	now = u_now();
+	if (!ah->full_since || ah->full_at != ah->tx_packets ||
+	    now - ah->full_last > patience) {
+		ah->full_since = now;
+		ah->full_at = ah->tx_packets;
+	}
+	ah->full_last = now;
+	if (now - ah->full_since < patience)
+		return -EAGAIN;
+	return nic_send_failed(ah, id, NIC_RNR);
+}
