@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -24,6 +23,7 @@
 #include "nic_far.h"
 #include "nic_priv.h"
 #include "util/u_log.h"
+#include "util/u_thread.h"
 
 #define EVENTS 16
 #define WAKES 1024 /* that are taken off a socket at a time */
@@ -244,19 +244,6 @@ static void *watch_run(void *arg)
 
 /* --- opening and closing --- */
 
-/* The program's signals are not for this thread. */
-static int watch_start(struct nic_watch *w)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&w->thread, NULL, watch_run, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -rc;
-}
-
 int nic_watch_open(struct nic_watch **out)
 {
 	struct nic_watch *w = calloc(1, sizeof(*w));
@@ -273,7 +260,7 @@ int nic_watch_open(struct nic_watch **out)
 	    epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->call, &ev))
 		rc = -errno;
 	else
-		rc = watch_start(w);
+		rc = u_thread_start(&w->thread, watch_run, w);
 	if (!rc) {
 		*out = w;
 		return 0;
