@@ -37,6 +37,7 @@ static int context_open(struct verbs_ctx *ctx, const struct nic_info *info)
 	struct nic_config config;
 	int rc;
 
+	verbs_settings_log();
 	verbs_settings(&config);
 	rc = nic_open(info, &config, &ctx->nic);
 	if (rc)

@@ -42,6 +42,7 @@ static void drive_received(struct verbs_qp *qp, const struct nic_wc *wc)
 		.is_recv = true,
 	};
 
+	qp->posted--;
 	if (s) {
 		e.src_qp = s->qpn;
 		e.slid = s->ahn;
@@ -108,6 +109,7 @@ static void flush_receives(struct verbs_qp *qp, bool told)
 	};
 
 	while (!nic_unpost_recv(qp->nic, &e.wr_id)) {
+		qp->posted--;
 		if (told)
 			verbs_cq_push(verbs_cq_of(qp->qp.recv_cq), &e);
 		else

@@ -213,6 +213,23 @@ static bool cq_arm(struct verbs_cq *cq)
 	return more;
 }
 
+/*
+ * An entry that nobody has polled is an event at once, as for cards that are
+ * told how far their program has come. True: there is none.
+ */
+static bool cq_arm_ring(struct verbs_cq *cq)
+{
+	bool empty;
+
+	u_lock(&cq->lock);
+	empty = cq->head == cq->tail;
+	atomic_store_explicit(&cq->armed, empty, memory_order_relaxed);
+	if (!empty)
+		verbs_channel_event(cq);
+	u_unlock(&cq->lock);
+	return empty;
+}
+
 int verbs_req_notify_cq(struct ibv_cq *c, int solicited)
 {
 	struct verbs_cq *cq = verbs_cq_of(c);
@@ -221,8 +238,7 @@ int verbs_req_notify_cq(struct ibv_cq *c, int solicited)
 		return EOPNOTSUPP;
 	if (!c->channel)
 		return EINVAL;
-	atomic_store_explicit(&cq->armed, true, memory_order_relaxed);
-	if (cq_arm(cq))
+	if (cq_arm_ring(cq) && cq_arm(cq))
 		channel_call(channel_of(cq));
 	return 0;
 }

@@ -202,8 +202,8 @@ static int recv_one(struct verbs_qp *qp, const struct ibv_recv_wr *wr)
 	atomic_fetch_add_explicit(&qp->rq_used, 1, memory_order_relaxed);
 	if (u_unlikely(!recv_elements(qp, wr, iov)))
 		recv_bad_key(qp, wr->wr_id);
-	else
-		nic_post_recvv(qp->nic, wr->wr_id, iov, wr->num_sge);
+	else if (!nic_post_recvv(qp->nic, wr->wr_id, iov, wr->num_sge))
+		qp->posted++;
 	return 0;
 }
 
@@ -211,9 +211,11 @@ int verbs_post_recv(struct ibv_qp *q, struct ibv_recv_wr *wr,
 		    struct ibv_recv_wr **bad)
 {
 	struct verbs_qp *qp = verbs_qp_of(q);
+	bool dry;
 	int rc = 0;
 
 	u_lock(&qp->lock);
+	dry = !qp->posted;
 	for (; wr; wr = wr->next) {
 		rc = recv_one(qp, wr);
 		if (u_unlikely(rc)) {
@@ -221,6 +223,9 @@ int verbs_post_recv(struct ibv_qp *q, struct ibv_recv_wr *wr,
 			break;
 		}
 	}
+	/* The nic was not armed for packets that it could not take. */
+	if (u_unlikely(dry && verbs_qp_is_armed(qp)))
+		verbs_channel_call(qp);
 	u_unlock(&qp->lock);
 	return rc;
 }

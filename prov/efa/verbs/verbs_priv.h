@@ -276,6 +276,7 @@ struct verbs_qp {
 	uint8_t rnr_retry;
 	uint16_t pkey_index;
 	_Atomic uint32_t sq_used, rq_used; /* until polled */
+	uint32_t posted; /* receives that nic has */
 	uint32_t polls; /* of nic; the pump compares */
 	uint32_t polls_seen; /* by the pump */
 
@@ -365,6 +366,8 @@ void verbs_pump_wake(struct verbs_ctx *ctx);
 
 /* FI_EFA_* that concern the nic; texts belong to the environment. */
 void verbs_settings(struct nic_config *config);
+/* FI_LOG_LEVEL=info has the rest of the log lines too. */
+void verbs_settings_log(void);
 
 /* --- verbs_query.c --- */
 

@@ -85,6 +85,24 @@ static void setting_ports(struct nic_config *config)
 	config->port_max = (uint16_t)hi;
 }
 
+/* --- log lines --- */
+
+static void log_all(enum u_log_level level, const char *line)
+{
+	fprintf(stderr, "efa-soft-verbs: %s%s\n",
+		level == U_LOG_WARN ? "warning: " : "", line);
+}
+
+/* Warnings are told in any case. */
+void verbs_settings_log(void)
+{
+	const char *level = getenv("FI_LOG_LEVEL");
+
+	if (level &&
+	    (!strcasecmp(level, "info") || !strcasecmp(level, "debug")))
+		u_log_set_sink(log_all);
+}
+
 void verbs_settings(struct nic_config *config)
 {
 	const char *dir = getenv("FI_EFA_SHM_DIR");
