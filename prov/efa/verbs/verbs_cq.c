@@ -5,11 +5,16 @@
  * A ring that is full loses entries, as the device's does: a program has to
  * make it as deep as what it posts.
  */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "util/u_log.h"
 #include "verbs_priv.h"
 #include "verbs_real.h"
+
+/* Polls in vain before the core is offered to others, and then between. */
+#define IDLE_POLLS 1024
+#define YIELD_EVERY 64
 
 enum ibv_wc_status verbs_status(uint8_t vendor_err)
 {
@@ -79,6 +84,7 @@ bool verbs_cq_pop(struct verbs_cq *cq, struct verbs_cqe *e)
 	    atomic_load_explicit(&cq->tail, memory_order_relaxed))
 		return false;
 	u_lock(&cq->lock);
+	atomic_store_explicit(&cq->idle, 0, memory_order_relaxed);
 	while (!found && cq->head != cq->tail) {
 		*e = cq->ring[cq->head & cq->mask];
 		cq->head++;
@@ -118,6 +124,20 @@ void verbs_cq_drive(struct verbs_cq *cq)
 	u_unlock(&cq->drive);
 }
 
+/*
+ * Programs spin until something comes. Where they are more than the cores, what
+ * they wait for may be done by a peer that this one keeps from running.
+ */
+void verbs_cq_idle(struct verbs_cq *cq)
+{
+	uint32_t idle =
+		1 + atomic_load_explicit(&cq->idle, memory_order_relaxed);
+
+	atomic_store_explicit(&cq->idle, idle, memory_order_relaxed);
+	if (u_unlikely(idle >= IDLE_POLLS && idle % YIELD_EVERY == 0))
+		sched_yield();
+}
+
 static void cqe_to_wc(const struct verbs_cqe *e, struct ibv_wc *wc)
 {
 	*wc = (struct ibv_wc){
@@ -153,7 +173,10 @@ int verbs_poll_cq(struct ibv_cq *c, int n, struct ibv_wc *wc)
 	if (k == n)
 		return k;
 	verbs_cq_drive(cq);
-	return k + cq_take(cq, n - k, wc + k);
+	k += cq_take(cq, n - k, wc + k);
+	if (!k)
+		verbs_cq_idle(cq);
+	return k;
 }
 
 /* --- queue pairs that use it --- */

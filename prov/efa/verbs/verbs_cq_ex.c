@@ -15,6 +15,7 @@ static int cq_advance(struct verbs_cq *cq)
 		verbs_cq_drive(cq);
 		if (!verbs_cq_pop(cq, &cq->now)) {
 			cq->now.qp = NULL;
+			verbs_cq_idle(cq);
 			return ENOENT;
 		}
 	}

@@ -181,6 +181,7 @@ struct verbs_cq {
 	uint32_t mask;
 	_Atomic uint32_t head, tail; /* taken, put; free-running */
 	_Atomic bool armed;
+	_Atomic uint32_t idle; /* polls in vain, in a row */
 	bool told_overrun;
 	uint32_t events; /* that wait in the channel; under its lock */
 	uint32_t got; /* events that the program has to acknowledge */
@@ -412,6 +413,9 @@ void verbs_cq_purge(struct verbs_cq *cq, const struct verbs_qp *qp);
 
 /* Drives the queue pairs of a queue, unless somebody does already. */
 void verbs_cq_drive(struct verbs_cq *cq);
+
+/* A poll found nothing. */
+void verbs_cq_idle(struct verbs_cq *cq);
 
 void verbs_cq_attach(struct verbs_cq *cq, struct verbs_cq_use *use);
 void verbs_cq_detach(struct verbs_cq *cq, struct verbs_cq_use *use);
