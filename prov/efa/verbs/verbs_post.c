@@ -133,11 +133,6 @@ static int post_stage(struct verbs_qp *qp, const struct ibv_send_wr *from)
 	return rc;
 }
 
-static bool can_send(const struct verbs_qp *qp)
-{
-	return qp->qp.state == IBV_QPS_RTS || qp->qp.state == IBV_QPS_SQD;
-}
-
 int verbs_post_send(struct ibv_qp *q, struct ibv_send_wr *wr,
 		    struct ibv_send_wr **bad)
 {
@@ -146,7 +141,7 @@ int verbs_post_send(struct ibv_qp *q, struct ibv_send_wr *wr,
 
 	u_lock(&qp->lock);
 	for (; wr; wr = wr->next) {
-		rc = can_send(qp) ? post_stage(qp, wr) : EINVAL;
+		rc = verbs_can_send(qp) ? post_stage(qp, wr) : EINVAL;
 		if (u_unlikely(rc)) {
 			*bad = wr;
 			break;

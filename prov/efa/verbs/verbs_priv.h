@@ -496,6 +496,11 @@ int verbs_post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr,
 		    struct ibv_recv_wr **bad);
 void verbs_wr_fill(struct verbs_qp *qp);
 
+static inline bool verbs_can_send(const struct verbs_qp *qp)
+{
+	return qp->qp.state == IBV_QPS_RTS || qp->qp.state == IBV_QPS_SQD;
+}
+
 /* A slot for the next request of a session. NULL: ENOMEM, it is full. */
 struct verbs_wr *verbs_stage(struct verbs_qp *qp, enum verbs_op op);
 void verbs_unstage(struct verbs_qp *qp);

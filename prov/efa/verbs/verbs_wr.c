@@ -24,17 +24,12 @@ static void wr_close(struct verbs_qp *qp)
 	qp->building = NULL;
 }
 
-static bool can_send(const struct verbs_qp *qp)
-{
-	return qp->qp.state == IBV_QPS_RTS || qp->qp.state == IBV_QPS_SQD;
-}
-
 static void wr_start(struct ibv_qp_ex *q)
 {
 	struct verbs_qp *qp = verbs_qp_of_ex(q);
 
 	u_lock(&qp->lock);
-	qp->stage_error = can_send(qp) ? 0 : EINVAL;
+	qp->stage_error = verbs_can_send(qp) ? 0 : EINVAL;
 	qp->building = NULL;
 	assert(!qp->nstaged);
 }
