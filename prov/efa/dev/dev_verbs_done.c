@@ -92,14 +92,15 @@ static U_COLD void park(struct verbs_qp *qp, struct verbs_tx *tx)
 	qp->cq->chores = true;
 }
 
-/* A request that waited got an answer: the peer has receives, or is dead. */
-static U_COLD void waited(struct verbs_qp *qp, struct verbs_tx *tx,
-			  uint8_t status)
+/*
+ * A request that waited got an answer, whatever it is. The others may go, and
+ * so may new ones, or a peer could be held back with nobody to ask for it.
+ */
+static U_COLD void waited(struct verbs_qp *qp, struct verbs_tx *tx)
 {
 	if (tx->probe)
 		tx->ah->probing = false;
-	if (!status)
-		tx->ah->wait = tx->ah->hold = 0;
+	tx->ah->wait = tx->ah->hold = 0;
 	qp->look = 0;
 }
 
@@ -164,7 +165,7 @@ int verbs_tx_done(struct verbs_qp *qp, struct verbs_tx *tx, uint8_t status,
 		return 0;
 	}
 	if (u_unlikely(tx->again))
-		waited(qp, tx, status);
+		waited(qp, tx);
 	if (u_unlikely(status && says_dead(status) && !ah->dead &&
 		       qp->qp.type == DEV_QP_RDM)) {
 		ah->dead = status;

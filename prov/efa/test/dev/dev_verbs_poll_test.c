@@ -166,6 +166,29 @@ static void dev_poll__rnr_of_many(void **state)
 	assert_int_equal(dev_poll(v->cq, wc, 16), 7);
 }
 
+/* Another answer ends the wait too. */
+static void dev_poll__rnr_then_an_error(void **state)
+{
+	struct verbs *v = *state;
+	struct iovec iov;
+	char c = 1;
+	struct dev_wr wr = verbs_send(v, 2, NULL, &iov, &c, 1);
+
+	wr.flags = DEV_WR_REQUEST;
+	verbs_send_one(v, 1, 100);
+	for (int i = 0; i < 2; i++) {
+		fake_end(v->hw, DEV_RNR);
+		verbs_expect_nothing(v);
+		wait_reissue(v);
+	}
+	assert_int_equal(dev_post(v->qp, &wr, 1), -EAGAIN);
+	fake_end(v->hw, DEV_BAD_RESPONSE);
+	verbs_expect(v, DEV_WC_SEND, 1, DEV_BAD_RESPONSE);
+	assert_int_equal(dev_post(v->qp, &wr, 1), 1);
+	fake_end(v->hw, 0);
+	verbs_expect(v, DEV_WC_SEND, 2, 0);
+}
+
 static void dev_poll__rnr_then_dead(void **state)
 {
 	struct verbs *v = *state;
@@ -539,6 +562,7 @@ int main(void)
 		CASE(dev_ah_close__before_gone_was_told),
 		CASE(dev_poll__rnr_is_tried_again),
 		CASE(dev_poll__rnr_of_many),
+		CASE(dev_poll__rnr_then_an_error),
 		CASE(dev_poll__rnr_then_dead),
 		CASE(dev_source__one_number_for_an_address),
 		CASE(dev_source__handle_number_is_reused),
