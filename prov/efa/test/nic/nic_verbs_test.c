@@ -142,7 +142,7 @@ static void nic_send__over_ud(void **state)
 	assert_true(t->b.addr.qpn > UINT16_MAX);
 	both_ways(t, 100, 8);
 	both_ways(t, 100, NIC_MTU);
-	assert_true(fake.sends > 1000);
+	assert_true(fake_get(&fake.sends) > 1000);
 }
 
 static void nic_rdma__over_ud(void **state)
@@ -176,7 +176,7 @@ nic_path_resolve__other_ports_of_this_host_share_memory(void **state)
 	nt_send(t->ab, "here", 4);
 	assert_memory_equal(nt_wait(&t->b, NULL)->data, "here", 4);
 	nic_give_back(t->b.qp);
-	assert_int_equal(fake.sends, 0);
+	assert_int_equal(fake_get(&fake.sends), 0);
 }
 
 /* A container has shared memory of its own. */
@@ -246,7 +246,7 @@ static void nic_send__ends_when_the_device_is_gone(void **state)
 	struct nt *t = *state;
 
 	both_ways(t, 4, 8);
-	fake.lose = true;
+	fake_set(&fake.lose, 1);
 	assert_int_equal(nic_send(t->ab, 7, 0, 0, "x", 1, NULL, 0, 0), 1);
 	fake_unplug(0);
 	while (nt_wait(&t->a, NULL)->id != 7)
@@ -264,7 +264,7 @@ static void nic_send__nobody_at_the_address(void **state)
 {
 	struct nt *t = *state;
 
-	fake.ah_errno = EHOSTUNREACH;
+	fake_set(&fake.ah_errno, EHOSTUNREACH);
 	assert_int_equal(nt_send_status(&t->a, t->ab, 1), NIC_UNREACHABLE);
 }
 

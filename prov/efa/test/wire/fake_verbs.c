@@ -119,6 +119,23 @@ void fake_end(void)
 	unsetenv("SYSFS_PATH");
 }
 
+void fake_set(int *knob, int value)
+{
+	pthread_mutex_lock(&fake_lock);
+	*knob = value;
+	pthread_mutex_unlock(&fake_lock);
+}
+
+int fake_get(const int *counter)
+{
+	int value;
+
+	pthread_mutex_lock(&fake_lock);
+	value = *counter;
+	pthread_mutex_unlock(&fake_lock);
+	return value;
+}
+
 struct ibv_device **ibv_get_device_list(int *n)
 {
 	struct ibv_device **list = calloc(FAKE_DEVICES + 1, sizeof(*list));
@@ -330,9 +347,10 @@ static int post_send(struct ibv_qp *q, struct ibv_send_wr *wr,
 		     struct ibv_send_wr **bad)
 {
 	struct fake_qp *qp = u_container_of(q, struct fake_qp, qp);
-	int rc = fake.post_errno;
+	int rc;
 
 	pthread_mutex_lock(&fake_lock);
+	rc = fake.post_errno;
 	fake.post_errno = 0;
 	fake.posts++;
 	if (rc)

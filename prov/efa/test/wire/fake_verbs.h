@@ -38,8 +38,8 @@ struct fake_verbs {
 	int ah_max; /* handles of all contexts; 0: any */
 	enum ibv_wc_status send_status; /* of the next send; SUCCESS */
 	int post_errno; /* of the next ibv_post_send; 0 */
-	bool lose; /* all packets */
-	bool dead; /* queue pairs cannot be modified */
+	int lose; /* all packets */
+	int dead; /* queue pairs cannot be modified */
 
 	/* what happened */
 	int lists; /* ibv_get_device_list */
@@ -66,6 +66,10 @@ void fake_gid_v4(uint8_t last, uint8_t gid[16]);
 
 /* Every context of device d gets the event. */
 void fake_event(int d, enum ibv_event_type type);
+
+/* For a test with threads: a knob above, and what a counter says. */
+void fake_set(int *knob, int value);
+int fake_get(const int *counter);
 
 /* Device d has gone, and none can be set up again. */
 void fake_unplug(int d);

@@ -60,7 +60,7 @@ void fake_event(int d, enum ibv_event_type type)
 
 void fake_unplug(int d)
 {
-	fake.dead = true;
+	fake_set(&fake.dead, 1);
 	fake_event(d, IBV_EVENT_DEVICE_FATAL);
 }
 
@@ -102,7 +102,7 @@ int ibv_query_port(struct ibv_context *ctx, uint8_t port,
 		   struct _compat_ibv_port_attr *attr)
 {
 	(void)port;
-	if (fake.dead)
+	if (fake_get(&fake.dead))
 		return EIO;
 	memcpy(attr, &device_of(ctx)->port, sizeof(struct ibv_port_attr));
 	return 0;
@@ -291,7 +291,7 @@ int ibv_modify_qp(struct ibv_qp *q, struct ibv_qp_attr *attr, int mask)
 {
 	struct fake_qp *qp = u_container_of(q, struct fake_qp, qp);
 
-	if (fake.dead)
+	if (fake_get(&fake.dead))
 		return EIO;
 	pthread_mutex_lock(&fake_lock);
 	qp->state = attr->qp_state;
@@ -309,8 +309,8 @@ struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
 {
 	struct fake_ah *ah;
 
-	errno = fake.ah_errno;
-	if (fake.ah_max && fake.handles >= fake.ah_max)
+	errno = fake_get(&fake.ah_errno);
+	if (fake.ah_max && fake_get(&fake.handles) >= fake.ah_max)
 		errno = ENOMEM;
 	if (errno)
 		return NULL;
@@ -319,14 +319,18 @@ struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
 	ah->ah.pd = pd;
 	ah->attr = *attr;
 	ah->device = device_of(pd->context);
+	pthread_mutex_lock(&fake_lock);
 	fake.last_ah = *attr;
 	fake.handles++;
 	fake.handles_made++;
+	pthread_mutex_unlock(&fake_lock);
 	return &ah->ah;
 }
 
 int ibv_destroy_ah(struct ibv_ah *a)
 {
+	pthread_mutex_lock(&fake_lock);
 	fake.handles--;
+	pthread_mutex_unlock(&fake_lock);
 	return object_end(u_container_of(a, struct fake_ah, ah));
 }

@@ -134,12 +134,12 @@ static void send_error__is_lost_while_it_lasts(void **state)
 
 	fake.post_errno = EIO;
 	send_to(&ud->a, &ud->b, 0, 60, 1);
-	fake.dead = true;
+	fake.dead = 1;
 	forget_time(&ud->a);
 	assert_int_equal(look(&ud->a, &note, 1), 0);
 	send_to(&ud->a, &ud->b, 0, 60, 2);
 	assert_int_equal(wire_stats(ud->a.w)->tx_failed, 1);
-	fake.dead = false;
+	fake.dead = 0;
 	look(&ud->a, &note, 1);
 	send_to(&ud->a, &ud->b, 0, 60, 3); /* not yet: too soon */
 	assert_int_equal(wire_stats(ud->a.w)->tx_failed, 2);
@@ -244,7 +244,7 @@ static void device__taken_away(void **state)
 	struct wire_in in;
 
 	send_to(&ud->a, &ud->b, 0, 60, 1);
-	fake.dead = true;
+	fake.dead = 1;
 	fake_event(0, IBV_EVENT_DEVICE_FATAL);
 	fake_event(1, IBV_EVENT_PORT_ERR); /* which does not answer */
 	assert_int_equal(look(&ud->a, note, 4), 1);
