@@ -84,6 +84,7 @@ struct nic_far {
 	bool lent;
 	bool more; /* WATCHED: packets wait, and fd does not tell */
 	bool failed; /* could not be opened: said once */
+	bool unplugged; /* the device has gone: fd is not waited for */
 	bool asleep; /* CLOSED: the user sleeps, leave packets to him */
 	struct srd *srd; /* NULL: CLOSED */
 	struct wire *wire;
@@ -193,6 +194,9 @@ int nic_watch_open(struct nic_watch **out);
 void nic_watch_close(struct nic_watch *w);
 int nic_watch_add(struct nic_watch *w, struct nic_far *far);
 void nic_watch_remove(struct nic_watch *w, struct nic_far *far);
+
+/* Under far->lock: fd tells nothing any more, and may say so for ever. */
+void nic_watch_unplug(struct nic_watch *w, struct nic_far *far);
 
 /* Under far->lock: who drives from now on. */
 void nic_watch_mode(struct nic_watch *w, struct nic_far *far,

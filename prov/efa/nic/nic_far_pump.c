@@ -8,6 +8,7 @@
 #include "nic_far.h"
 
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "nic_priv.h"
 #include "util/u_log.h"
@@ -102,6 +103,17 @@ uint64_t nic_far_deadline(const struct nic_far *far)
 	return u_min(srd_deadline(far->srd), due);
 }
 
+/* Descriptors of a device that has gone are ready for ever. */
+static U_COLD void far_unplug(struct nic_far *far)
+{
+	if (far->unplugged)
+		return;
+	far->unplugged = true;
+	nic_watch_unplug(far->qp->nic->watch, far);
+	if (far->qp->wait != far->fd)
+		epoll_ctl(far->qp->wait, EPOLL_CTL_DEL, far->fd, NULL);
+}
+
 void nic_far_notes(struct nic_far *far, uint64_t now)
 {
 	struct wire_note note[NOTES_MAX];
@@ -123,6 +135,7 @@ void nic_far_notes(struct nic_far *far, uint64_t now)
 			srd_set_mtu(far->srd, note[i].gid, note[i].mtu, now);
 			break;
 		case WIRE_NOTE_DEAD:
+			far_unplug(far);
 			srd_unplugged(far->srd, now);
 			break;
 		}

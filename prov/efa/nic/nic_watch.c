@@ -77,6 +77,12 @@ void nic_watch_mode(struct nic_watch *w, struct nic_far *far,
 		u_debug("the thread of %s is busy", far->qp->nic->info.name);
 }
 
+void nic_watch_unplug(struct nic_watch *w, struct nic_far *far)
+{
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, far->fd, NULL);
+	far->more = false;
+}
+
 /* Whoever sleeps on the descriptor of a queue pair. */
 static void watch_wake(const struct nic_far *far)
 {

@@ -206,7 +206,7 @@ static void until_armed(struct nt_end *e)
 	uint64_t end = u_now() + NT_WAIT_S * U_SEC;
 
 	while (nic_qp_arm(e->qp)) {
-		NT_CHECK(!nic_poll(e->qp, e->wc, 1));
+		nic_poll(e->qp, e->wc, 1);
 		nic_give_back(e->qp);
 		NT_CHECK(u_now() < end);
 	}
@@ -244,6 +244,7 @@ static void nic_watch__answers_while_nobody_polls(void **state)
 static void nic_send__ends_when_the_device_is_gone(void **state)
 {
 	struct nt *t = *state;
+	struct pollfd p = { .fd = nic_qp_fd(t->a.qp), .events = POLLIN };
 
 	both_ways(t, 4, 8);
 	fake_set(&fake.lose, 1);
@@ -253,11 +254,14 @@ static void nic_send__ends_when_the_device_is_gone(void **state)
 		;
 	assert_int_equal(t->a.wc[0].status, NIC_UNRESPONSIVE);
 	assert_true(nt_logged("taken away"));
-	/* And later ones too, soon. */
+	/* Its descriptor is readable for ever, ours is not. */
+	until_armed(&t->a);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	/* And later ones end too, soon. */
 	assert_int_equal(nic_send(t->ab, 8, 0, 0, "x", 1, NULL, 0, 0), 1);
 	while (nt_wait(&t->a, NULL)->id != 8)
 		;
-	assert_int_equal(t->a.wc[0].status, NIC_UNRESPONSIVE);
+	assert_int_not_equal(t->a.wc[0].status, NIC_OK);
 }
 
 static void nic_send__nobody_at_the_address(void **state)

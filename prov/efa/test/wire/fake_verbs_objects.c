@@ -60,7 +60,17 @@ void fake_event(int d, enum ibv_event_type type)
 
 void fake_unplug(int d)
 {
+	uint64_t for_ever = 1000000;
+	struct fake_qp *qp;
+
 	fake_set(&fake.dead, 1);
+	pthread_mutex_lock(&fake_lock);
+	LIST_FOREACH(qp, &fake_qps, link)
+		if (qp->device == &fake.device[d] && qp->qp.recv_cq->channel &&
+		    write(qp->qp.recv_cq->channel->fd, &for_ever,
+			  sizeof(for_ever)) < 0)
+			abort();
+	pthread_mutex_unlock(&fake_lock);
 	fake_event(d, IBV_EVENT_DEVICE_FATAL);
 }
 
