@@ -9,10 +9,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dev_soft_priv.h"
+#include "dev_verbs_sysfs.h"
 #include "util/u_log.h"
 
 #define SOFT_VERSION 0xefa0
@@ -22,6 +24,15 @@
  * pays for what would have to be granted anyway.
  */
 #define READ_MIN_RING 65536
+
+/* Where the NIC sits; soft-RoCE sits nowhere. */
+static void card_find(const char *verbs, struct dev_card *card)
+{
+	char path[32 + DEV_NAME_MAX];
+
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s", verbs);
+	verbs_sysfs_read(path, card);
+}
 
 static void soft_info(const struct nic_info *ni, struct dev_info *info)
 {
@@ -47,6 +58,8 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 		.link_mtu = ni->link_mtu,
 		.up = ni->up,
 	};
+	if (ud)
+		card_find(ni->verbs, &info->card);
 	memcpy(info->gid, ni->gid, sizeof(info->gid));
 	memcpy(info->name, ni->name, sizeof(info->name));
 	memcpy(info->ifname, ni->ifname, sizeof(info->ifname));

@@ -175,7 +175,7 @@ static bool fill_device(struct fi_device_attr *attr, const struct dev_info *dev)
 	return copy(&attr->name, dev->name) && copy(&attr->device_id, id) &&
 	       copy(&attr->device_version, real ? revision : NULL) &&
 	       copy(&attr->vendor_id, vendor) &&
-	       copy(&attr->driver, real ? card->driver : "software") &&
+	       copy(&attr->driver, *card->driver ? card->driver : "software") &&
 	       copy(&attr->firmware, real ? card->firmware : NULL);
 }
 
