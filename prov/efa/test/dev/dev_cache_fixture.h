@@ -26,7 +26,7 @@ struct rig {
 	atomic_int live; /* registrations */
 	atomic_int regs; /* calls that succeeded */
 	int fail; /* what registering says; 0: works */
-	uint32_t access; /* of the last registration */
+	_Atomic uint32_t access; /* of the last registration */
 	void (*during)(struct rig *r); /* called by the next registration */
 };
 

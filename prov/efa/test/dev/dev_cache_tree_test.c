@@ -30,7 +30,7 @@ static bool covers(const struct dev_cache_node *n, uint64_t lo, uint64_t hi)
 	return n->lo <= lo && n->hi >= hi;
 }
 
-/* The one that covers and reaches furthest, begins first, ... by hand. */
+/* The one that covers and reaches furthest. */
 static struct dev_cache_node *slow_covering(struct model *m, uint64_t lo,
 					    uint64_t hi)
 {
@@ -46,31 +46,28 @@ static struct dev_cache_node *slow_covering(struct model *m, uint64_t lo,
 	return best;
 }
 
-static struct dev_cache_node *slow_touching(struct model *m, uint64_t lo,
-					    uint64_t hi)
+static bool touches(const struct dev_cache_node *n, uint64_t lo, uint64_t hi)
 {
-	struct dev_cache_node *best = NULL;
-
-	for (int i = 0; i < NODES; i++) {
-		struct dev_cache_node *n = &m->node[i];
-
-		if (m->in[i] && n->lo < hi && n->hi > lo &&
-		    (!best || n->lo < best->lo))
-			best = n;
-	}
-	return best;
+	return n->lo < hi && n->hi > lo;
 }
 
-static struct dev_cache_node *slow_inside(struct model *m, uint64_t lo,
-					  uint64_t hi)
+static bool lies_inside(const struct dev_cache_node *n, uint64_t lo,
+			uint64_t hi)
+{
+	return n->lo >= lo && n->hi <= hi;
+}
+
+static struct dev_cache_node *
+slow_first(struct model *m,
+	   bool (*is)(const struct dev_cache_node *, uint64_t, uint64_t),
+	   uint64_t lo, uint64_t hi)
 {
 	struct dev_cache_node *best = NULL;
 
 	for (int i = 0; i < NODES; i++) {
 		struct dev_cache_node *n = &m->node[i];
 
-		if (m->in[i] && n->lo >= lo && n->hi <= hi &&
-		    (!best || n->lo < best->lo))
+		if (m->in[i] && is(n, lo, hi) && (!best || n->lo < best->lo))
 			best = n;
 	}
 	return best;
@@ -83,9 +80,9 @@ static void check(struct model *m, uint64_t lo, uint64_t hi)
 	assert_ptr_equal(dev_cache_tree_covering(t, lo, hi),
 			 slow_covering(m, lo, hi));
 	assert_ptr_equal(dev_cache_tree_touching(t, lo, hi),
-			 slow_touching(m, lo, hi));
+			 slow_first(m, touches, lo, hi));
 	assert_ptr_equal(dev_cache_tree_inside(t, lo, hi),
-			 slow_inside(m, lo, hi));
+			 slow_first(m, lies_inside, lo, hi));
 }
 
 static void step(struct model *m)
@@ -101,7 +98,8 @@ static void step(struct model *m)
 	if (m->in[i]) {
 		dev_cache_tree_remove(&m->tree, n);
 		m->in[i] = false;
-	} else if (!slow_covering(m, lo, hi) && !slow_inside(m, lo, hi)) {
+	} else if (!slow_covering(m, lo, hi) &&
+		   !slow_first(m, lies_inside, lo, hi)) {
 		n->lo = lo;
 		n->hi = hi;
 		dev_cache_tree_insert(&m->tree, n);

@@ -8,6 +8,7 @@
 #include "dev_cache_fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -20,10 +21,40 @@
 #define OLD 1
 #define NEW 2
 
+/* The thread sanitizer ends a child of threads that starts one. */
+#if defined(__SANITIZE_THREAD__)
+#define CHILD_HAS_THREADS 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CHILD_HAS_THREADS 0
+#endif
+#endif
+#ifndef CHILD_HAS_THREADS
+#define CHILD_HAS_THREADS 1
+#endif
+
 static void open_rig(struct rig *r)
 {
 	rig_open(r, 0, 0, DEV_CACHE_UFFD);
 	rig_needs_monitor(r);
+}
+
+/* With 16 pages that were registered and are kept. */
+static char *open_kept(struct rig *r, size_t *len)
+{
+	char *p;
+
+	open_rig(r);
+	*len = 16 * r->page;
+	p = rig_map(*len, OLD);
+	rig_check(r, p, *len, OLD);
+	return p;
+}
+
+static void close_mapped(struct rig *r, char *p, size_t len)
+{
+	munmap(p, len);
+	rig_close(r);
 }
 
 /* Nothing was found, and the device sees what was written last. */
@@ -42,10 +73,7 @@ static void dev_cache_get__after_unmap_and_map(void **state)
 	char *p, *q;
 
 	(void)state;
-	open_rig(&r);
-	len = 16 * r.page;
-	p = rig_map(len, OLD);
-	rig_check(&r, p, len, OLD);
+	p = open_kept(&r, &len);
 	munmap(p, len);
 	assert_int_equal(rig_stats(&r).count, 0);
 	q = mmap(p, len, PROT_READ | PROT_WRITE,
@@ -53,8 +81,7 @@ static void dev_cache_get__after_unmap_and_map(void **state)
 	assert_ptr_equal(p, q);
 	memset(p, NEW, len);
 	expect_other(&r, p, len);
-	munmap(p, len);
-	rig_close(&r);
+	close_mapped(&r, p, len);
 }
 
 static void dev_cache_get__after_map_over_a_part(void **state)
@@ -64,18 +91,14 @@ static void dev_cache_get__after_map_over_a_part(void **state)
 	char *p;
 
 	(void)state;
-	open_rig(&r);
-	len = 16 * r.page;
-	p = rig_map(len, OLD);
-	rig_check(&r, p, len, OLD);
+	p = open_kept(&r, &len);
 	mmap(p + 5 * r.page, r.page, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	p[5 * r.page] = NEW;
 	assert_int_equal(rig_stats(&r).invalidations, 1);
 	expect_other(&r, p + 5 * r.page, 1);
 	rig_check(&r, p, len, OLD);
-	munmap(p, len);
-	rig_close(&r);
+	close_mapped(&r, p, len);
 }
 
 static void discard(int advice)
@@ -84,16 +107,12 @@ static void discard(int advice)
 	size_t len;
 	char *p;
 
-	open_rig(&r);
-	len = 16 * r.page;
-	p = rig_map(len, OLD);
-	rig_check(&r, p, len, OLD);
+	p = open_kept(&r, &len);
 	assert_int_equal(madvise(p + r.page, r.page, advice), 0);
 	p[r.page] = NEW;
 	assert_int_equal(rig_stats(&r).invalidations, 1);
 	expect_other(&r, p + r.page, len - r.page);
-	munmap(p, len);
-	rig_close(&r);
+	close_mapped(&r, p, len);
 }
 
 static void dev_cache_get__after_madv_dontneed(void **state)
@@ -143,10 +162,7 @@ static void dev_cache_get__after_mremap_shrinks(void **state)
 	char *p;
 
 	(void)state;
-	open_rig(&r);
-	len = 16 * r.page;
-	p = rig_map(len, OLD);
-	rig_check(&r, p, len, OLD);
+	p = open_kept(&r, &len);
 	assert_ptr_equal(mremap(p, len, len / 2, 0), p);
 	assert_int_equal(rig_stats(&r).count, 0);
 	munmap(p, len / 2);
@@ -194,8 +210,7 @@ static void dev_cache_put__what_changed_while_held(void **state)
 	rig_expect(e, p, OLD);
 	dev_cache_put(r.cache, e);
 	assert_int_equal(r.live, 1);
-	munmap(p, len);
-	rig_close(&r);
+	close_mapped(&r, p, len);
 }
 
 static void dev_cache_reap__what_changed_while_idle(void **state)
@@ -297,8 +312,71 @@ static void dev_cache_get__shared_memory_without_a_name_is(void **state)
 	madvise(p, r.page, MADV_REMOVE);
 	p[0] = NEW;
 	expect_other(&r, p, 1);
-	munmap(p, r.page);
-	rig_close(&r);
+	close_mapped(&r, p, r.page);
+}
+
+/* --- what is rare --- */
+
+/* As programs do that close all descriptors which they do not know. */
+static void close_userfaultfd(void)
+{
+	char name[64], target[64];
+
+	for (int fd = 3; fd < 256; fd++) {
+		ssize_t n;
+
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		n = readlink(name, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = 0;
+		if (strcmp(target, "anon_inode:[userfaultfd]") == 0)
+			close(fd);
+	}
+}
+
+static void dev_cache_get__without_its_descriptor(void **state)
+{
+	struct rig r;
+	size_t len;
+	char *p;
+
+	(void)state;
+	p = open_kept(&r, &len);
+	close_userfaultfd();
+	assert_false(rig_touch(&r, p, len));
+	/* The monitor wakes, finds no descriptor, and lets this go on. */
+	madvise(p, len, MADV_DONTNEED);
+	memset(p, NEW, len);
+	expect_other(&r, p, len);
+	close_mapped(&r, p, len);
+	p = open_kept(&r, &len);
+	assert_true(rig_touch(&r, p, len));
+	close_mapped(&r, p, len);
+}
+
+static void dev_cache_get__huge_pages(void **state)
+{
+	size_t len = (size_t)2 << 20;
+	struct rig r;
+	char *p;
+
+	(void)state;
+	open_rig(&r);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (p == MAP_FAILED) {
+		print_message("no huge pages here: skipped\n");
+		rig_close(&r);
+		skip();
+	}
+	memset(p, OLD, len);
+	rig_check(&r, p + r.page, r.page, OLD);
+	rig_check(&r, p + r.page, r.page, OLD);
+	if (rig_stats(&r).hits == 0)
+		print_message("this kernel watches no huge pages\n");
+	madvise(p, len, MADV_DONTNEED);
+	memset(p, NEW, len);
+	expect_other(&r, p + r.page, r.page);
+	close_mapped(&r, p, len);
 }
 
 /* --- fork --- */
@@ -329,6 +407,8 @@ static int use_as_child(struct rig *r, struct dev_cache_entry *held, char *p,
 	/* Nobody would answer if this waited. */
 	madvise(p, len, MADV_DONTNEED);
 	munmap(p + len / 2, len / 2);
+	if (!CHILD_HAS_THREADS)
+		return 0;
 	rig_open(&own, 0, 0, DEV_CACHE_UFFD);
 	p[0] = OLD;
 	if (rig_touch(&own, p, 1) || !rig_touch(&own, p, 1))
@@ -360,8 +440,7 @@ static void dev_cache__a_child_has_none(void **state)
 	assert_int_equal(rig_stats(&r).count, 1);
 	dev_cache_put(r.cache, e);
 	assert_true(rig_touch(&r, p, len));
-	munmap(p, len);
-	rig_close(&r);
+	close_mapped(&r, p, len);
 }
 
 static void dev_cache__a_parent_keeps_its_own(void **state)
@@ -391,8 +470,7 @@ static void dev_cache__a_parent_keeps_its_own(void **state)
 	close(go[1]);
 	assert_int_equal(wait_for(child), 0);
 	close(go[0]);
-	munmap(p, r.page);
-	rig_close(&r);
+	close_mapped(&r, p, r.page);
 }
 
 static void dev_cache_close__while_a_child_lives(void **state)
@@ -442,6 +520,8 @@ int main(void)
 		cmocka_unit_test(dev_cache_get__segments_are_not_kept),
 		cmocka_unit_test(
 			dev_cache_get__shared_memory_without_a_name_is),
+		cmocka_unit_test(dev_cache_get__without_its_descriptor),
+		cmocka_unit_test(dev_cache_get__huge_pages),
 		cmocka_unit_test(dev_cache__a_child_has_none),
 		cmocka_unit_test(dev_cache__a_parent_keeps_its_own),
 		cmocka_unit_test(dev_cache_close__while_a_child_lives),
