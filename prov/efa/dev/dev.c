@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "dev_rail.h"
 #include "dev_soft.h"
 #include "dev_verbs.h"
 #include "util/u_log.h"
@@ -33,6 +34,8 @@ int dev_list(const struct dev_config *config, struct dev_info **list)
 	*list = NULL;
 	if (config->choice != DEV_ONLY_SOFT)
 		n = dev_verbs_list(config, list);
+	for (int i = 0; i < n && !config->no_shm; i++)
+		dev_rail_info(&(*list)[i]);
 	if (!n && config->choice != DEV_ONLY_SOFT)
 		n = dev_ud_list(config, list);
 	if (n)
@@ -43,6 +46,16 @@ int dev_list(const struct dev_config *config, struct dev_info **list)
 	return 0;
 }
 
+static int open_verbs(const struct dev_info *info,
+		      const struct dev_config *config, struct dev **dev)
+{
+	int rc = dev_verbs_open(info, config, dev);
+
+	if (!rc && !config->no_shm)
+		dev_rail_add(config, dev);
+	return rc;
+}
+
 int dev_open(const struct dev_info *info, const struct dev_config *config,
 	     struct dev **dev)
 {
@@ -51,7 +64,7 @@ int dev_open(const struct dev_info *info, const struct dev_config *config,
 	case DEV_KIND_UD:
 		return dev_soft_open(info, config, dev);
 	case DEV_KIND_VERBS:
-		return dev_verbs_open(info, config, dev);
+		return open_verbs(info, config, dev);
 	case DEV_KIND_RECORD:
 		break;
 	}

@@ -3,9 +3,9 @@
  * dev.h - THE PORT: one verbs-shaped interface to every kind of device
  *
  * rdm/ and fi/ are written once against it. Its implementations: dev_verbs.c
- * (EFA devices), dev_soft.c (the software EFA), dev_record.c (a device that
- * tests drive by hand). All sends leave through dev_post, all completions
- * enter through dev_poll.
+ * (EFA devices), dev_soft.c (the software EFA), dev_rail.c (a card and shared
+ * memory), dev_record.c (a device that tests drive by hand). All sends leave
+ * through dev_post, all completions enter through dev_poll.
  *
  *      rdm/, fi/
  *         |  dev_post(qp, wr, n)          ^  dev_poll(cq, wc, n)
@@ -76,6 +76,7 @@ struct dev_info {
 			      RDMA read than sent in packets */
 	uint32_t tx_depth, rx_depth; /* work requests of a queue pair */
 	uint32_t max_qp, max_cq, max_mr, max_ah;
+	uint32_t key_bytes; /* of dev_mr.key that a peer needs */
 	uint32_t version; /* of the device, for handshakes: 0xefa0.. */
 	uint64_t speed; /* bits a second; 0 unknown */
 	uint32_t link_mtu; /* bytes, of the link below */
@@ -160,7 +161,7 @@ struct dev_mr {
 	struct dev *dev;
 	uint64_t addr;
 	uint64_t len;
-	uint32_t key; /* what a peer names it by */
+	uint64_t key; /* what a peer names it by */
 };
 
 /* A range of our memory as a peer names it. */
@@ -193,8 +194,8 @@ struct dev_wr {
 	uint8_t op; /* enum dev_op */
 	uint8_t flags; /* enum dev_wr_flags */
 	uint32_t imm;
-	uint32_t rkey; /* READ, WRITE */
 	uint64_t remote; /* READ, WRITE: address in the peer's region */
+	uint64_t rkey; /* READ, WRITE: its key there */
 	struct dev_mr *mr; /* registration of iov, or NULL (devices that need
 			      one copy or register by themselves) */
 	uint64_t len; /* bytes of iov */
@@ -275,6 +276,13 @@ struct dev_ops {
 			 struct dev_mr *mr);
 	int (*poll)(struct dev_cq *cq, struct dev_wc *wc, int n);
 	void (*give_back)(struct dev_cq *cq);
+
+	/* Of a device that another one has beside it (dev_rail.h); else NULL.
+	   A queue pair under the other's address; whether a peer can be had. */
+	int (*qp_open_as)(struct dev *dev, enum dev_qp_type type,
+			  struct dev_cq *cq, const struct dev_addr *addr,
+			  struct dev_qp **qp);
+	bool (*ah_reach)(struct dev_ah *ah);
 };
 
 /* -ENODEV the device has gone, -ENOMEM, or what the system said (logged). */

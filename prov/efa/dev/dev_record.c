@@ -401,6 +401,7 @@ int dev_record_open(uint32_t mtu, uint32_t caps, struct dev **out)
 		.max_cq = 1024,
 		.max_mr = 65536,
 		.max_ah = 65536,
+		.key_bytes = 4,
 		.version = 0xefa0,
 		.link_mtu = 9001,
 		.link_addr = "record",

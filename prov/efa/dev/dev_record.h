@@ -26,7 +26,7 @@ struct dev_record_wr {
 	uint8_t flags;
 	bool done; /* at post: no completion comes; RDMA: bytes have moved */
 	uint32_t imm;
-	uint32_t rkey;
+	uint64_t rkey;
 	uint64_t remote;
 	void *local; /* READ, WRITE */
 	uint64_t len; /* bytes of data, or of the RDMA */

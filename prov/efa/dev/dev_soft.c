@@ -53,6 +53,7 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 		.max_cq = 1024,
 		.max_mr = 65536,
 		.max_ah = 65536,
+		.key_bytes = 4,
 		.version = SOFT_VERSION,
 		.speed = ni->speed,
 		.link_mtu = ni->link_mtu,
@@ -114,6 +115,7 @@ static int soft_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 {
 	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
 	struct dev_mr *mr = malloc(sizeof(*mr));
+	uint32_t key;
 	int rc;
 
 	if (!mr)
@@ -124,11 +126,12 @@ static int soft_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 		.len = len,
 	};
 	rc = nic_mr_reg(sd->nic, addr, len, access & ~(uint32_t)DEV_MR_BRIEF,
-			&mr->key);
+			&key);
 	if (rc) {
 		free(mr);
 		return rc;
 	}
+	mr->key = key;
 	*out = mr;
 	return 0;
 }
@@ -136,7 +139,7 @@ static int soft_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 static int soft_mr_close(struct dev_mr *mr)
 {
 	struct soft_dev *sd = u_container_of(mr->dev, struct soft_dev, dev);
-	int rc = nic_mr_dereg(sd->nic, mr->key);
+	int rc = nic_mr_dereg(sd->nic, (uint32_t)mr->key);
 
 	if (!rc)
 		free(mr);
@@ -156,24 +159,21 @@ static void soft_mr_release(struct dev *d)
 	nic_mr_release(u_container_of(d, struct soft_dev, dev)->nic);
 }
 
-static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-			uint32_t qkey, struct dev_qp **out)
+static int qp_wrap(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
+		   struct nic_qp *nic_qp, struct dev_qp **out)
 {
-	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
 	struct soft_cq *cq = u_container_of(c, struct soft_cq, cq);
 	struct soft_qp *qp = calloc(1, sizeof(*qp));
 	struct nic_addr addr;
-	int rc;
+	int rc = -ENOMEM;
 
 	if (!qp)
-		return -ENOMEM;
-	rc = nic_qp_open(sd->nic, (enum nic_qp_type)type, qkey, &qp->nic_qp);
-	if (rc)
-		goto free_qp;
+		goto close_nic_qp;
+	qp->nic_qp = nic_qp;
 	rc = soft_cq_add(cq, qp);
 	if (rc)
-		goto close_nic_qp;
-	nic_qp_addr(qp->nic_qp, &addr);
+		goto free_qp;
+	nic_qp_addr(nic_qp, &addr);
 	memcpy(qp->qp.addr.gid, addr.gid, sizeof(addr.gid));
 	qp->qp.addr.qpn = addr.qpn;
 	qp->qp.addr.qkey = addr.qkey;
@@ -183,11 +183,41 @@ static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 	qp->qp.type = type;
 	*out = &qp->qp;
 	return 0;
-close_nic_qp:
-	nic_qp_close(qp->nic_qp);
 free_qp:
 	free(qp);
+close_nic_qp:
+	nic_qp_close(nic_qp);
 	return rc;
+}
+
+static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
+			uint32_t qkey, struct dev_qp **out)
+{
+	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
+	struct nic_qp *nic_qp;
+	int rc = nic_qp_open(sd->nic, (enum nic_qp_type)type, qkey, &nic_qp);
+
+	return rc ? rc : qp_wrap(d, type, c, nic_qp, out);
+}
+
+static struct nic_addr soft_addr(const struct dev_addr *addr)
+{
+	struct nic_addr na = { .qpn = addr->qpn, .qkey = addr->qkey };
+
+	memcpy(na.gid, addr->gid, sizeof(na.gid));
+	return na;
+}
+
+static int soft_qp_open_as(struct dev *d, enum dev_qp_type type,
+			   struct dev_cq *c, const struct dev_addr *addr,
+			   struct dev_qp **out)
+{
+	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
+	struct nic_addr na = soft_addr(addr);
+	struct nic_qp *nic_qp;
+	int rc = nic_qp_open_as(sd->nic, (enum nic_qp_type)type, &na, &nic_qp);
+
+	return rc ? rc : qp_wrap(d, type, c, nic_qp, out);
 }
 
 static void soft_qp_close(struct dev_qp *q)
@@ -203,13 +233,12 @@ static int soft_ah_open(struct dev_qp *q, const struct dev_addr *addr,
 			uint64_t cookie, struct dev_ah **out)
 {
 	struct soft_qp *qp = u_container_of(q, struct soft_qp, qp);
-	struct nic_addr na = { .qpn = addr->qpn, .qkey = addr->qkey };
+	struct nic_addr na = soft_addr(addr);
 	struct soft_ah *ah = malloc(sizeof(*ah));
 	int rc;
 
 	if (!ah)
 		return -ENOMEM;
-	memcpy(na.gid, addr->gid, sizeof(na.gid));
 	rc = nic_ah_open(qp->nic_qp, &na, cookie, &ah->nic_ah);
 	if (rc) {
 		free(ah);
@@ -227,6 +256,12 @@ static void soft_ah_close(struct dev_ah *a)
 
 	nic_ah_close(ah->nic_ah);
 	free(ah);
+}
+
+static bool soft_ah_reach(struct dev_ah *a)
+{
+	return nic_ah_reach(u_container_of(a, struct soft_ah, ah)->nic_ah) ==
+	       NIC_OK;
 }
 
 static int soft_source(struct dev_qp *q, uint32_t source, struct dev_addr *addr)
@@ -276,6 +311,8 @@ static const struct dev_ops soft_ops = {
 	.post_recv = soft_post_recv,
 	.poll = soft_poll,
 	.give_back = soft_give_back,
+	.qp_open_as = soft_qp_open_as,
+	.ah_reach = soft_ah_reach,
 };
 
 /* The interface or port of that name, which must still have the address. */
@@ -341,10 +378,9 @@ static void soft_tell(const struct dev_info *info,
 		       far);
 }
 
-int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
-		  struct dev **out)
+static struct nic_config nic_config_of(const struct dev_config *config)
 {
-	struct nic_config nc = {
+	return (struct nic_config){
 		.shm_dir = config->shm_dir,
 		.lane_bytes = config->lane_bytes,
 		.port_min = config->port_min,
@@ -357,26 +393,61 @@ int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 		.check_all = config->check_all,
 		.fault = config->fault,
 	};
-	struct nic_info ni;
-	struct soft_dev *sd;
+}
+
+static int soft_open(const struct nic_info *ni, const struct nic_config *nc,
+		     struct soft_dev **out)
+{
+	struct soft_dev *sd = calloc(1, sizeof(*sd));
 	int rc;
 
-	rc = soft_find(info, &ni);
-	if (rc)
-		return rc;
-	sd = calloc(1, sizeof(*sd));
 	if (!sd)
 		return -ENOMEM;
-	rc = nic_open(&ni, &nc, &sd->nic);
+	rc = nic_open(ni, nc, &sd->nic);
 	if (rc) {
 		free(sd);
 		return rc;
 	}
 	sd->dev.ops = &soft_ops;
-	soft_info(&ni, &sd->dev.info);
+	soft_info(ni, &sd->dev.info);
+	*out = sd;
+	return 0;
+}
+
+int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
+		  struct dev **out)
+{
+	struct nic_config nc = nic_config_of(config);
+	struct nic_info ni;
+	struct soft_dev *sd;
+	int rc;
+
+	rc = soft_find(info, &ni);
+	if (!rc)
+		rc = soft_open(&ni, &nc, &sd);
+	if (rc)
+		return rc;
 	if (config->no_cma || config->no_shm)
 		sd->dev.info.read_min = READ_MIN_RING;
 	soft_tell(&sd->dev.info, config);
+	*out = &sd->dev;
+	return 0;
+}
+
+int dev_soft_open_beside(const struct dev_info *other,
+			 const struct dev_config *config, struct dev **out)
+{
+	struct nic_config nc = nic_config_of(config);
+	struct nic_info ni = { .up = other->up };
+	struct soft_dev *sd;
+	int rc;
+
+	nc.shm_only = true;
+	memcpy(ni.name, other->name, sizeof(ni.name));
+	memcpy(ni.gid, other->gid, sizeof(ni.gid));
+	rc = soft_open(&ni, &nc, &sd);
+	if (rc)
+		return rc;
 	*out = &sd->dev;
 	return 0;
 }

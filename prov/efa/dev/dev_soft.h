@@ -16,4 +16,11 @@ int dev_ud_list(const struct dev_config *config, struct dev_info **list);
 int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 		  struct dev **dev);
 
+/*
+ * Shared memory alone, for the queue pairs of another device: they get the
+ * addresses of that (qp_open_as), and reach who is on this host (ah_reach).
+ */
+int dev_soft_open_beside(const struct dev_info *other,
+			 const struct dev_config *config, struct dev **dev);
+
 #endif

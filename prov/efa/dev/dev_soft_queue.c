@@ -57,6 +57,12 @@ _Static_assert(AT(id) && AT(data) && AT(len) && AT(source) && AT(imm) &&
 /* Completions of one poll at most; more come with the next. */
 #define BATCH 64
 
+/* A key with more bits is none of ours, and 0 is none at all. */
+static uint32_t soft_key(uint64_t rkey)
+{
+	return rkey > UINT32_MAX ? 0 : (uint32_t)rkey;
+}
+
 static int post_rdma(struct nic_ah *ah, const struct dev_wr *wr)
 {
 	if (u_unlikely(wr->op > DEV_WRITE_IMM || wr->iovcnt != 1 ||
@@ -69,7 +75,7 @@ static int post_rdma(struct nic_ah *ah, const struct dev_wr *wr)
 				.local = wr->iov[0].iov_base,
 				.remote = wr->remote,
 				.len = wr->len,
-				.rkey = wr->rkey,
+				.rkey = soft_key(wr->rkey),
 				.imm = wr->imm,
 			});
 }

@@ -213,7 +213,8 @@ static int fill_rdma(struct verbs_qp *qp, const struct dev_wr *wr,
 		return -EMSGSIZE;
 	rc = fill_rdma_local(qp, wr, tx);
 	tx->sge[0].length = (uint32_t)wr->len;
-	tx->rkey = wr->rkey;
+	/* A key of a peer with a rail has another above: dev_rail.h. */
+	tx->rkey = (uint32_t)wr->rkey;
 	tx->remote = wr->remote;
 	return rc;
 }

@@ -118,6 +118,13 @@ struct efa_domain {
 	_Atomic int refs; /* everything opened in it */
 };
 
+/* No device here has given out a key with more bits. */
+static inline bool efa_domain_has_key(const struct efa_domain *domain,
+				      uint64_t key)
+{
+	return domain->dev->info.key_bytes == sizeof(key) || key <= UINT32_MAX;
+}
+
 /* What must lock, by threading model; see efa_domain.c for why. */
 struct efa_locks {
 	bool queues; /* completion queues, counters, address vectors */

@@ -170,8 +170,8 @@ static ssize_t post(struct efa_ep *ep, const struct call *call, uint32_t flags)
 	};
 	int ret;
 
-	/* Keys are ours, and have 32 bits. */
-	if (call->target.count > COUNT_MAX || call->target.key > UINT32_MAX ||
+	if (call->target.count > COUNT_MAX ||
+	    !efa_domain_has_key(ep->domain, call->target.key) ||
 	    !convert(&call->operand, size, iov) ||
 	    !convert(&call->compare, size, compare) ||
 	    !convert(&call->result, size, result))

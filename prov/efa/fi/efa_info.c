@@ -144,7 +144,7 @@ static void fill_domain(struct fi_domain_attr *attr, const struct dev_info *dev,
 	attr->mr_mode = rdm ? FI_MR_VIRT_ADDR | FI_MR_ALLOCATED |
 					FI_MR_PROV_KEY :
 			      FI_MR_LOCAL;
-	attr->mr_key_size = sizeof(uint32_t);
+	attr->mr_key_size = dev->key_bytes;
 	attr->cq_data_size = sizeof(uint32_t);
 	attr->cq_cnt = dev->max_cq;
 	attr->ep_cnt = dev->max_qp;

@@ -26,7 +26,7 @@ static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
 		.iovcnt = (uint32_t)call->count,
 		.mr = call->desc,
 		.remote = call->remote,
-		.key = (uint32_t)call->key,
+		.key = call->key,
 		.flags = flags,
 		.to = call->peer,
 		.data = call->data,
@@ -34,8 +34,8 @@ static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
 	};
 	int ret;
 
-	/* Keys are ours, and have 32 bits. */
-	if (!call->count || call->count > RDM_IOV_MAX || call->key > UINT32_MAX)
+	if (!call->count || call->count > RDM_IOV_MAX ||
+	    !efa_domain_has_key(ep->domain, call->key))
 		return -FI_EINVAL;
 	u_lock(&ep->lock);
 	ret = rdm_rma(ep->rdm, &op);

@@ -289,7 +289,7 @@ struct rdm_rma {
 	uint32_t iovcnt; /* 1..RDM_IOV_MAX */
 	struct dev_mr *mr; /* of iov; may be NULL */
 	uint64_t remote; /* address in the peer's region */
-	uint32_t key;
+	uint64_t key;
 	uint32_t flags; /* DATA, INJECT, COMPLETION, DELIVERY */
 	uint64_t to;
 	uint64_t data; /* low 32 bits travel */

@@ -114,7 +114,7 @@ struct rdm_tx {
 	struct iovec iov[RDM_IOV_MAX];
 	struct dev_mr *mr[RDM_IOV_MAX]; /* of a message to be pulled */
 	uint64_t remote; /* RMA */
-	uint32_t key; /* RMA */
+	uint64_t key; /* RMA */
 	struct dev_mr *local_mr; /* RMA; the user's */
 	void *copy; /* RMA inject: our copy of the bytes; else NULL */
 };

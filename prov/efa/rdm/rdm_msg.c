@@ -221,7 +221,7 @@ void rdm_msg_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 
 /* Where [asked, ...) lies at the peer: address, key; returns bytes there. */
 static uint64_t read_source(const struct rdm_msg *msg, uint64_t *addr,
-			    uint32_t *key)
+			    uint64_t *key)
 {
 	uint64_t offset = msg->asked;
 
@@ -230,7 +230,7 @@ static uint64_t read_source(const struct rdm_msg *msg, uint64_t *addr,
 
 		if (offset < iov->len) {
 			*addr = iov->addr + offset;
-			*key = (uint32_t)iov->key;
+			*key = iov->key;
 			return iov->len - offset;
 		}
 		offset -= iov->len;

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,13 +17,10 @@
 #include <unistd.h>
 
 #include "dev/dev.h"
-#include "util/u_log.h"
-#include "util/u_time.h"
-
-#define WAIT_S 10
+#include "dev_fixture.h"
 
 struct soft {
-	char dir[64];
+	char dir[DF_DIR];
 	struct dev_config config;
 	struct dev *dev;
 	struct dev_cq *cq[2];
@@ -32,38 +28,12 @@ struct soft {
 	struct dev_ah *ah; /* 0 to 1; cookie 7 */
 };
 
-static unsigned int warnings;
-
-static void count_warnings(enum u_log_level level, const char *line)
-{
-	(void)line;
-	warnings += level == U_LOG_WARN;
-}
-
-static void remove_dir(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	char name[400];
-
-	while (d && (e = readdir(d))) {
-		snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
-		unlink(name);
-	}
-	if (d)
-		closedir(d);
-	rmdir(path);
-}
-
 static int setup(void **state)
 {
 	struct soft *s = calloc(1, sizeof(*s));
 	struct dev_info *list;
 
-	warnings = 0;
-	u_log_set_sink(count_warnings);
-	strcpy(s->dir, "/dev/shm/efa-dev-test-XXXXXX");
-	if (!mkdtemp(s->dir))
+	if (df_dir_make(s->dir))
 		return -1;
 	s->config.shm_dir = s->dir;
 	s->config.iface = "lo";
@@ -103,21 +73,10 @@ static int teardown(void **state)
 			dev_cq_close(s->cq[i]);
 	}
 	dev_close(s->dev);
-	assert_int_equal(warnings, 0);
-	u_log_set_sink(NULL);
-	remove_dir(s->dir);
+	assert_int_equal(df_warnings, 0);
+	df_dir_remove(s->dir);
 	free(s);
 	return 0;
-}
-
-static struct dev_wc wait_on(struct dev_cq *cq)
-{
-	uint64_t end = u_now() + WAIT_S * U_SEC;
-	struct dev_wc wc;
-
-	while (!dev_poll(cq, &wc, 1))
-		assert_true(u_now() < end);
-	return wc;
 }
 
 static void dev_list__choices(void **state)
@@ -128,7 +87,7 @@ static void dev_list__choices(void **state)
 	s->config.choice = DEV_ONLY_VERBS;
 	assert_int_equal(dev_list(&s->config, &list), 0);
 	free(list);
-	assert_int_equal(warnings, 1);
+	assert_int_equal(df_warnings, 1);
 	s->config.choice = DEV_ONLY_SOFT;
 	assert_int_equal(dev_list(&s->config, &list), 1);
 	assert_int_equal(list[0].kind, DEV_KIND_SOFT);
@@ -141,8 +100,8 @@ static void dev_list__choices(void **state)
 	free(list);
 	s->config.iface = "nosuch0";
 	assert_int_equal(dev_list(&s->config, &list), -ENODEV);
-	assert_int_equal(warnings, 2);
-	warnings = 0;
+	assert_int_equal(df_warnings, 2);
+	df_warnings = 0;
 }
 
 static void dev_open__gone(void **state)
@@ -158,8 +117,8 @@ static void dev_open__gone(void **state)
 	assert_int_equal(dev_open(&info, &s->config, &dev), -ENODEV);
 	info.kind = DEV_KIND_RECORD;
 	assert_int_equal(dev_open(&info, &s->config, &dev), -ENODEV);
-	assert_int_equal(warnings, 2);
-	warnings = 0;
+	assert_int_equal(df_warnings, 2);
+	df_warnings = 0;
 }
 
 static void dev_post__batch_of_sends(void **state)
@@ -186,7 +145,7 @@ static void dev_post__batch_of_sends(void **state)
 		};
 	assert_int_equal(dev_post(s->qp[0], wr, 3), 3);
 	for (uint32_t i = 0; i < 3; i++) {
-		struct dev_wc wc = wait_on(s->cq[1]);
+		struct dev_wc wc = df_wait(s->cq[1]);
 
 		assert_true(wr[i].done);
 		assert_int_equal(wc.op, DEV_WC_RECV);
@@ -239,7 +198,7 @@ static uint8_t rdma(struct soft *s, enum dev_op op, char *local, size_t len,
 	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
 	if (wr.done)
 		return DEV_OK;
-	wc = wait_on(s->cq[0]);
+	wc = df_wait(s->cq[0]);
 	assert_int_equal(wc.id, 77);
 	assert_int_equal(wc.op, op == DEV_READ ? DEV_WC_READ : DEV_WC_WRITE);
 	return wc.status;
@@ -265,7 +224,7 @@ static void dev_post__rdma(void **state)
 	local[0] = 6;
 	assert_int_equal(rdma(s, DEV_WRITE_IMM, local, len, mr), DEV_OK);
 	assert_int_equal(mem[0], 6);
-	wc = wait_on(s->cq[1]);
+	wc = df_wait(s->cq[1]);
 	assert_int_equal(wc.op, DEV_WC_WRITTEN);
 	assert_int_equal(wc.imm, 4);
 	assert_int_equal(wc.len, len);
@@ -330,7 +289,7 @@ static void dev_poll__many_queue_pairs(void **state)
 		assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
 	}
 	while (got < 3) {
-		struct dev_wc wc = wait_on(s->cq[1]);
+		struct dev_wc wc = df_wait(s->cq[1]);
 
 		assert_int_equal(wc.len, 4);
 		got++;
@@ -366,13 +325,13 @@ static void dev_cq_fd__wakes(void **state)
 		assert_false(readable(fd, 0));
 		assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
 		assert_true(readable(fd, 1000));
-		wait_on(s->cq[1]);
+		df_wait(s->cq[1]);
 		dev_give_back(s->cq[1]);
 	}
 	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
 	assert_int_equal(dev_cq_arm(s->cq[1]), 1);
 	dev_qp_close(extra);
-	wait_on(s->cq[1]);
+	df_wait(s->cq[1]);
 	dev_give_back(s->cq[1]);
 }
 
@@ -387,11 +346,11 @@ static void dev_qp_close__gone(void **state)
 	s->qp[1] = NULL;
 	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
 	assert_false(wr.done);
-	wc = wait_on(s->cq[0]);
+	wc = df_wait(s->cq[0]);
 	assert_int_equal(wc.op, DEV_WC_SEND);
 	assert_int_equal(wc.status, DEV_NO_QP);
 	assert_int_equal(wc.id, 3);
-	wc = wait_on(s->cq[0]);
+	wc = df_wait(s->cq[0]);
 	assert_int_equal(wc.op, DEV_WC_GONE);
 	assert_int_equal(wc.id, 7);
 }
@@ -413,7 +372,7 @@ static void dev_post_recv__ud(void **state)
 	wr.ah = s->ah;
 	assert_int_equal(dev_post_recv(s->qp[1], 8, buf, sizeof(buf), NULL), 0);
 	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
-	wc = wait_on(s->cq[1]);
+	wc = df_wait(s->cq[1]);
 	assert_int_equal(wc.id, 8);
 	assert_int_equal(wc.len, sizeof(buf));
 	assert_memory_equal(buf + DEV_UD_PREFIX, "0123456789", 10);
