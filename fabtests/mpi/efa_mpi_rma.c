@@ -8,7 +8,6 @@
  */
 #include "mt.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -492,10 +491,7 @@ static void compare_and_swap(struct mt *mt)
 	window_free(&w);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(struct mt *mt);
-} cases[] = {
+static const struct mt_case cases[] = {
 	{ "put", put_fence },
 	{ "get", get_fence },
 	{ "locks", locks },
@@ -508,30 +504,14 @@ static const struct {
 	{ "fetch_and_op", fetch_and_op },
 	{ "get_accumulate", get_accumulate },
 	{ "compare_and_swap", compare_and_swap },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
 	struct mt mt;
-	bool any = false;
 
 	mt_init(&mt, &argc, &argv, &program);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint64_t checked = mt.checked, failed = mt.failed;
-
-		if (strcmp(mt.op, "all") && strcmp(mt.op, cases[i].name))
-			continue;
-		cases[i].run(&mt);
-		MPI_Barrier(MPI_COMM_WORLD);
-		any = true;
-		if (!mt.rank)
-			printf("%-18s rank 0: %llu passed, %llu failed\n",
-			       cases[i].name,
-			       (unsigned long long)(mt.checked - checked -
-						    (mt.failed - failed)),
-			       (unsigned long long)(mt.failed - failed));
-		fflush(stdout);
-	}
-	mt_expect(&mt, any, "no case is called %s", mt.op);
+	mt_run_cases(&mt, cases);
 	return mt_finish(&mt);
 }

@@ -123,6 +123,14 @@ void mt_expect(struct mt *mt, bool holds, const char *format, ...)
 #define MT_BIG 300000u /* one of them, past every eager limit */
 extern const size_t mt_sizes[MT_SIZES];
 
+/* mt_cases.c: those that --op chooses; the last one has no name */
+struct mt_case {
+	const char *name;
+	void (*run)(struct mt *mt);
+};
+
+void mt_run_cases(struct mt *mt, const struct mt_case *cases);
+
 /* mt_stream.c: windows of messages over all pairs */
 struct mt_stream {
 	bool both; /* the second half sends as well */
