@@ -90,6 +90,8 @@ bool verbs_cq_pop(struct verbs_cq *cq, struct verbs_cqe *e)
 		cq->head++;
 		found = e->qp != NULL;
 	}
+	if (u_unlikely(cq->events) && cq->head == cq->tail)
+		verbs_channel_cancel(cq);
 	u_unlock(&cq->lock);
 	return found;
 }

@@ -259,6 +259,24 @@ void verbs_channel_event(struct verbs_cq *cq)
 	channel_call(ch);
 }
 
+/*
+ * The queue is armed again instead: a program that arms, polls and then waits
+ * would be woken for what it has seen. Whoever waits looks again (I1).
+ */
+void verbs_channel_cancel(struct verbs_cq *cq)
+{
+	struct verbs_channel *ch = channel_of(cq);
+
+	u_lock(&ch->lock);
+	if (cq->events) {
+		TAILQ_REMOVE(&ch->events, cq, event_link);
+		cq->events = 0;
+		atomic_store_explicit(&cq->armed, true, memory_order_relaxed);
+	}
+	u_unlock(&ch->lock);
+	channel_call(ch);
+}
+
 static struct verbs_cq *channel_take(struct verbs_channel *ch)
 {
 	struct verbs_cq *cq;
