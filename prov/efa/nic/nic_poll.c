@@ -101,24 +101,28 @@ static void poll_run(struct nic_qp *qp)
 
 /*
  * Takes wake-ups off the bell. Over UDP packets come to it too: with an engine
- * they are the wire's, and before that one that is thrown away comes again, and
- * finds the engine open. Bounded, as anybody can send to a port.
+ * they are the wire's, and before that the first is left there for the engine
+ * to find, as a datagram does not come again. Bounded, as anybody can send to a
+ * port.
  */
 static void drain_socket(struct nic_qp *qp)
 {
+	bool wire = qp->far.fd == qp->sock;
 	char byte;
 	ssize_t n;
-
-	bool wire = qp->far.fd == qp->sock;
 
 	if (wire && nic_far_is_open(&qp->far))
 		return;
 	for (int i = 0; i < WAKES; i++) {
-		n = recv(qp->sock, &byte, 1, MSG_DONTWAIT);
+		n = recv(qp->sock, &byte, 1,
+			 MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
 		if (n < 0)
 			break;
-		if (n && wire)
+		if (n && wire) {
 			qp->attention |= NIC_ATT_FAR;
+			break;
+		}
+		recv(qp->sock, &byte, 1, MSG_DONTWAIT);
 	}
 }
 

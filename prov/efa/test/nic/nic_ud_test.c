@@ -191,9 +191,32 @@ static void nic_poll__ud_gone(void **state)
 	nt_send(t->ab, "x", 1);
 }
 
+/* A datagram that is there when the sleeper arms does not come again. */
+static void nic_qp_arm__keeps_the_first_far_datagram(void **state)
+{
+	struct nt *t;
+	struct pollfd fd;
+	char buf[NIC_UD_PREFIX + 1];
+
+	assert_int_equal(nt_setup_dir(state), 0);
+	t = *state;
+	t->config.no_shm = true;
+	nt_open(t, &t->a, NIC_QP_UD);
+	nt_open(t, &t->b, NIC_QP_UD);
+	assert_int_equal(nic_ah_open(t->a.qp, &t->b.addr, 'b', &t->ab), 0);
+	nt_send(t->ab, "x", 1);
+	fd = (struct pollfd){ .fd = nic_qp_fd(t->b.qp), .events = POLLIN };
+	assert_int_equal(poll(&fd, 1, 20000), 1);
+	assert_int_equal(nic_post_recv(t->b.qp, 3, buf, sizeof(buf)), 0);
+	nic_qp_arm(t->b.qp);
+	assert_int_equal(nt_wait(&t->b, NULL)->id, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(
+			nic_qp_arm__keeps_the_first_far_datagram, nt_teardown),
 		UD(nic_post_recv__bounded),
 		NT_PAIR(nic_post_recv__not_on_rdm),
 		UD(nic_ud_poll__prefix_payload_and_imm),
