@@ -21,6 +21,12 @@ void u_pool_init(struct u_pool *p, size_t size, uint32_t per_chunk,
 	};
 }
 
+void u_pool_set_space(struct u_pool *p, uint32_t space)
+{
+	assert(space < U_POOL_SPACES && !p->nchunks);
+	p->space = space;
+}
+
 void u_pool_fini(struct u_pool *p)
 {
 	for (uint32_t i = 0; i < p->nchunks; i++)
@@ -60,7 +66,7 @@ bool u_pool_grow(struct u_pool *p)
 	for (uint32_t i = p->per_chunk; i-- > 0;) {
 		struct u_pool_node *n = node_at(p, first + i);
 
-		n->id = first + i;
+		n->id = first + i + p->space * U_POOL_MAX;
 		n->taken = false;
 		n->next = p->free;
 		if (first + i < p->limit)

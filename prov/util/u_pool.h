@@ -3,9 +3,10 @@
  * u_pool.h - objects of one size with 32-bit ids that go stale
  *
  * Objects come from chunks that never move and go back only at fini. An id
- * names an object for as long as it is taken: it holds the index and a
- * generation that changes at put, so an id that a peer echoes late or makes up
- * finds nothing. Ids are opaque to whoever echoes them.
+ * names an object for as long as it is taken: it holds the index, a generation
+ * that changes at put, so an id that a peer echoes late or makes up finds
+ * nothing, and the space of its pool, so that pools whose ids go the same way
+ * can be told apart. Ids are opaque to whoever echoes them.
  *
  * Drive: init, (get, id, at, put)*, fini. One thread at a time.
  */
@@ -19,11 +20,14 @@
 
 #define U_POOL_INDEX_BITS 20
 #define U_POOL_MAX (1u << U_POOL_INDEX_BITS) /* objects a pool can hold */
+#define U_POOL_SPACES 4u
+/* From one generation of an id to the next. */
+#define U_POOL_STEP (U_POOL_MAX * U_POOL_SPACES)
 
 /* Lies before every object. */
 struct u_pool_node {
 	struct u_pool_node *next; /* free list; NULL while taken */
-	uint32_t id; /* index, and generation above U_POOL_INDEX_BITS */
+	uint32_t id; /* from the low end: index, space, generation */
 	bool taken;
 };
 
@@ -36,6 +40,7 @@ struct u_pool {
 	uint32_t per_chunk_shift;
 	uint32_t taken; /* objects out */
 	uint32_t limit; /* objects at most */
+	uint32_t space; /* 0..U_POOL_SPACES - 1 */
 };
 
 /*
@@ -45,6 +50,9 @@ struct u_pool {
  */
 void u_pool_init(struct u_pool *p, size_t size, uint32_t per_chunk,
 		 uint32_t limit);
+
+/* Before the first get: the ids will be of that space. */
+void u_pool_set_space(struct u_pool *p, uint32_t space);
 
 /* Frees everything, taken objects too. */
 void u_pool_fini(struct u_pool *p);
@@ -79,7 +87,7 @@ static inline void u_pool_put(struct u_pool *p, void *obj)
 	struct u_pool_node *n = u_pool_node(obj);
 
 	assert(n->taken);
-	n->id += U_POOL_MAX;
+	n->id += U_POOL_STEP;
 	n->taken = false;
 	n->next = p->free;
 	p->free = n;
@@ -89,6 +97,12 @@ static inline void u_pool_put(struct u_pool *p, void *obj)
 static inline uint32_t u_pool_id(const void *obj)
 {
 	return u_pool_node(obj)->id;
+}
+
+/* The space that an id, of whatever pool, is of. */
+static inline uint32_t u_pool_space(uint32_t id)
+{
+	return id / U_POOL_MAX % U_POOL_SPACES;
 }
 
 /* The object an id names, or NULL when the id is stale or was never given. */

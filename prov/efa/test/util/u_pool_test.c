@@ -104,7 +104,7 @@ static void u_pool_at__not_after_put(void **state)
 
 static void u_pool_at__ids_of_one_place_differ_for_long(void **state)
 {
-	uint32_t generations = 1u << (32 - U_POOL_INDEX_BITS);
+	uint32_t generations = UINT32_MAX / U_POOL_STEP + 1;
 	struct object *o = get();
 	uint32_t first = u_pool_id(o);
 
@@ -115,6 +115,26 @@ static void u_pool_at__ids_of_one_place_differ_for_long(void **state)
 		assert_int_not_equal(u_pool_id(o), first);
 		assert_null(u_pool_at(&pool, first));
 	}
+}
+
+static void u_pool_at__not_of_another_space(void **state)
+{
+	struct u_pool other;
+	void *a = get(), *b;
+
+	(void)state;
+	u_pool_init(&other, 100, 4, 5);
+	u_pool_set_space(&other, 2);
+	for (int i = 0; i < 3000; i++) {
+		assert_non_null(b = u_pool_get(&other));
+		assert_int_equal(u_pool_space(u_pool_id(b)), 2);
+		assert_null(u_pool_at(&pool, u_pool_id(b)));
+		assert_null(u_pool_at(&other, u_pool_id(a)));
+		assert_ptr_equal(u_pool_at(&other, u_pool_id(b)), b);
+		u_pool_put(&other, b);
+	}
+	assert_int_equal(u_pool_space(u_pool_id(a)), 0);
+	u_pool_fini(&other);
 }
 
 static void u_pool_at__made_up_ids(void **state)
@@ -163,6 +183,7 @@ int main(void)
 		test(u_pool_get__stops_at_the_limit),
 		test(u_pool_at__not_after_put),
 		test(u_pool_at__ids_of_one_place_differ_for_long),
+		test(u_pool_at__not_of_another_space),
 		test(u_pool_at__made_up_ids),
 		test(u_pool_next__each_taken_one_once),
 	};
