@@ -47,6 +47,7 @@ enum dev_kind {
 enum dev_caps {
 	DEV_CAP_READ = 1, /* RDMA read */
 	DEV_CAP_WRITE = 2, /* RDMA write and write with immediate */
+	DEV_CAP_UNSOLICITED = 4, /* such a write uses up no receive here */
 };
 
 /* The card under a device; all zero where there is none. */
@@ -397,7 +398,8 @@ static inline void dev_set_pressure(struct dev_qp *qp, bool on)
  * Posts wr[0..n) in order. Returns how many were accepted (each of them is
  * done, or a completion with its id follows; a bad destination shows there,
  * never here), or, when none was, -EAGAIN (poll, then try again), -EMSGSIZE or
- * -EINVAL about wr[0].
+ * -EINVAL about wr[0], or -ENOMEM: a READ cannot go to that local buffer, which
+ * the device would have to register and cannot.
  */
 static inline int dev_post(struct dev_qp *qp, struct dev_wr *wr, int n)
 {

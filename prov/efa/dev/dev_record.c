@@ -14,6 +14,7 @@
 #include <string.h>
 
 struct record_qp_list record_qps = TAILQ_HEAD_INITIALIZER(record_qps);
+void (*record_see)(const struct dev_record_wr *wr);
 
 static uint32_t next_dev;
 static uint32_t next_qpn;
@@ -305,6 +306,8 @@ static int record_post(struct dev_qp *q, struct dev_wr *wr, int n)
 		struct dev_record_wr *r;
 
 		rc = rd->room ? record_wr_check(q->dev, &wr[i]) : -EAGAIN;
+		if (!rc && wr[i].op == DEV_READ && rd->no_reads)
+			rc = -ENOMEM;
 		if (rc)
 			break;
 		if (rd->room > 0)
@@ -315,6 +318,8 @@ static int record_post(struct dev_qp *q, struct dev_wr *wr, int n)
 		wr[i].done = r->done;
 		*qp->tail = r;
 		qp->tail = &r->next;
+		if (record_see)
+			record_see(r);
 	}
 	return i ? i : rc;
 }

@@ -49,6 +49,12 @@ void dev_record_set_inline(struct dev *dev, bool done_at_post);
 /* How many more posts are accepted before -EAGAIN; -1: no limit. */
 void dev_record_set_room(struct dev *dev, int posts);
 
+/* False: no local buffer can be registered, so a READ is refused: -ENOMEM. */
+void dev_record_set_reads(struct dev *dev, bool can);
+
+/* Shows every request that is accepted, of any device; NULL: to nobody. */
+void dev_record_watch(void (*see)(const struct dev_record_wr *wr));
+
 /* Oldest posted work request of qp that was not taken; NULL: none. */
 struct dev_record_wr *dev_record_peek(struct dev_qp *qp);
 

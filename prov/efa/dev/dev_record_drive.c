@@ -31,6 +31,16 @@ void dev_record_set_room(struct dev *d, int posts)
 	record_dev_of(d)->room = posts;
 }
 
+void dev_record_set_reads(struct dev *d, bool can)
+{
+	record_dev_of(d)->no_reads = !can;
+}
+
+void dev_record_watch(void (*see)(const struct dev_record_wr *wr))
+{
+	record_see = see;
+}
+
 struct dev_record_wr *dev_record_peek(struct dev_qp *q)
 {
 	return record_qp_of(q)->head;

@@ -20,6 +20,7 @@ struct record_mr {
 struct record_dev {
 	struct dev dev;
 	bool inline_done; /* dev_record_set_inline() */
+	bool no_reads; /* dev_record_set_reads() */
 	int room; /* posts still accepted; -1: no limit */
 	bool held; /* between mr_hold and mr_release */
 	uint32_t next_key;
@@ -72,6 +73,9 @@ TAILQ_HEAD(record_qp_list, record_qp);
 
 /* Every open recording queue pair of the process. */
 extern struct record_qp_list record_qps;
+
+/* Who sees every request; NULL: nobody. */
+extern void (*record_see)(const struct dev_record_wr *wr);
 
 /* The queue pair that has this address, or NULL. */
 struct record_qp *record_qp_find(const struct dev_addr *addr);
