@@ -339,7 +339,7 @@ struct efa_ep_opt {
 	size_t max_limit[4], inject_limit[4]; /* what was advertised */
 	size_t rnr_retry; /* 0..7; 7: for ever, as it always is here */
 	int hmem_p2p; /* FI_HMEM_P2P_* */
-	bool no_rdma; /* messages are not fetched by RDMA read */
+	bool no_rdma; /* the device's RDMA is not used */
 };
 
 struct efa_ep {
@@ -386,6 +386,7 @@ void efa_handle_set_ops(struct efa_handle *handle);
 int efa_alias_open(struct efa_ep *ep, struct fi_alias *alias);
 /* efa_ep_opt.c */
 void efa_ep_opt_init(struct efa_ep *ep, const struct fi_info *info);
+bool efa_ep_uses_rdma(const struct efa_ep *ep);
 int efa_ep_getopt(fid_t fid, int level, int name, void *val, size_t *len);
 int efa_ep_setopt(fid_t fid, int level, int name, const void *val, size_t len);
 void efa_handle_set_tx_flags(struct efa_handle *handle, uint64_t op_flags);

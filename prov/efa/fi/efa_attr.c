@@ -24,7 +24,10 @@
 	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_SEND | FI_READ | FI_WRITE)
 #define RX_CAPS                                                                \
 	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_RECV | RMA_TARGET_CAPS | \
-	 FI_DIRECTED_RECV | FI_MULTI_RECV | FI_SOURCE)
+	 FI_DIRECTED_RECV | FI_MULTI_RECV | FI_SOURCE | FI_RMA_EVENT)
+
+/* What costs too much to be given unasked. */
+#define DEAR_CAPS FI_RMA_EVENT
 
 #define TX_OP_FLAGS                                       \
 	(FI_INJECT | FI_COMPLETION | FI_INJECT_COMPLETE | \
@@ -65,9 +68,12 @@ static bool match_caps(struct fi_info *info, uint64_t hint)
 
 	if (hint & ~info->caps)
 		return false;
-	if (!hint)
+	if (!hint) {
+		info->caps &= ~DEAR_CAPS;
 		return true;
-	caps = add_directions(hint & PRIMARY_CAPS) | (hint & FI_SOURCE);
+	}
+	caps = add_directions(hint & PRIMARY_CAPS) |
+	       (hint & (FI_SOURCE | DEAR_CAPS));
 	if (caps & FI_RECV)
 		caps |= info->caps & FI_MULTI_RECV;
 	caps |= hint & COMM_CAPS ? hint & COMM_CAPS : COMM_CAPS;
@@ -337,6 +343,7 @@ bool efa_attr_match(struct fi_info *info, const struct fi_info *hints,
 {
 	/* Without hints everything is offered, with all modes it needs. */
 	if (!hints) {
+		info->caps &= ~DEAR_CAPS;
 		if (FI_VERSION_LT(version, FI_VERSION(1, 5)))
 			match_old_mr(info, EFA_LOCAL_MR, 0);
 		return match_tx(info, NULL) && match_rx(info, NULL);

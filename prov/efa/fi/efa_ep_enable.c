@@ -137,11 +137,13 @@ static int open_rdm(struct efa_ep *ep)
 		.rx_cq = ep->rx_cq->rdm,
 		.tx_size = ep->tx_size,
 		.medium_max = (size_t)efa_settings.medium_max,
-		.read_min = ep->opt.no_rdma ? SIZE_MAX :
-					      (size_t)efa_settings.read_min,
+		.read_min = (size_t)efa_settings.read_min,
+		.write_read_min = (size_t)efa_settings.write_read_min,
+		.runt_size = (size_t)efa_settings.runt_size,
 		.unexpected_max = (size_t)efa_settings.unexpected_max,
 		.min_multi_recv = ep->opt.min_multi_recv,
 		.features_off = efa_settings.features_off,
+		.no_rdma = !efa_ep_uses_rdma(ep),
 	};
 
 	for (int use = 0; use < RDM_CNTR_USES; use++)

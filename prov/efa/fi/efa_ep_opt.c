@@ -13,6 +13,8 @@
 #include <rdma/fi_ext.h>
 #include <rdma/fi_ext_efa.h>
 
+#include "fi/efa_settings.h"
+
 struct option {
 	int name;
 	size_t len; /* bytes of the value */
@@ -117,9 +119,16 @@ static int set_rnr_retry(struct efa_ep *ep, int name, const void *val)
 	return 0;
 }
 
+/* The target of what a device does by itself would not hear of it. */
+bool efa_ep_uses_rdma(const struct efa_ep *ep)
+{
+	return efa_settings.use_rdma && !ep->opt.no_rdma &&
+	       !(ep->caps & FI_RMA_EVENT);
+}
+
 static int get_emulated(const struct efa_ep *ep, int name, void *val)
 {
-	uint32_t caps = ep->domain->dev->info.caps;
+	uint32_t caps = efa_ep_uses_rdma(ep) ? ep->domain->dev->info.caps : 0;
 
 	switch (name) {
 	case FI_OPT_EFA_EMULATED_READ:
@@ -144,8 +153,8 @@ static int set_use_rdma(struct efa_ep *ep, int name, const void *val)
 		return -FI_ENOPROTOOPT;
 	if (use && !(ep->domain->dev->info.caps & DEV_CAP_READ))
 		return -FI_EOPNOTSUPP;
-	if (!use && (ep->caps & FI_RMA))
-		return -FI_EOPNOTSUPP;
+	if (use && !efa_settings.use_rdma)
+		return -FI_EINVAL; /* the variable is stronger */
 	ep->opt.no_rdma = !use;
 	return 0;
 }

@@ -55,7 +55,7 @@ static const struct reason {
 	  "the peer was there and is gone" },
 	{ RDM_ERR_PEER_SILENT, FI_ECONNABORTED,
 	  "the peer never made itself known" },
-	{ RDM_ERR_PEER_ABORT, FI_ECANCELED, "the peer gave the operation up" },
+	{ RDM_ERR_PEER_ABORT, FI_EOTHER, "the peer gave the operation up" },
 	{ RDM_ERR_TRUNC, FI_ETRUNC, "message longer than the receive" },
 	{ RDM_ERR_NOMSG, FI_ENOMSG, "no such message has come" },
 	{ RDM_ERR_CANCELED, FI_ECANCELED, "canceled" },
@@ -87,6 +87,14 @@ static void describe_ends(uint32_t number, const struct dev_addr *here,
 		efa_addr_text(there, peer, sizeof(peer));
 	snprintf(buf, len, "%s; here %s, peer %s", reason_of(number)->text,
 		 self, peer);
+}
+
+/* A receive whose sender gave up has been canceled, in a way. */
+static int err_of(const struct rdm_comp *comp)
+{
+	if (comp->err == RDM_ERR_PEER_ABORT && comp->kind == RDM_COMP_RECV)
+		return FI_ECANCELED;
+	return reason_of(comp->err)->err;
 }
 
 /* Writes the text of an error; returns its length with the end. */
@@ -170,7 +178,7 @@ ssize_t efa_cq_readerr(struct fid_cq *fid, struct fi_cq_err_entry *entry,
 	entry->data = comp.data;
 	entry->tag = comp.tag;
 	entry->olen = comp.error ? comp.error->olen : 0;
-	entry->err = reason_of(comp.err)->err;
+	entry->err = err_of(&comp);
 	entry->prov_errno = (int)comp.err;
 	put_err_data(cq, &comp, entry);
 	free(comp.error);

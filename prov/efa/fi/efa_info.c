@@ -161,11 +161,8 @@ static void fill_domain(struct fi_domain_attr *attr, const struct dev_info *dev,
 
 static void fill_rdm(struct fi_info *info, const struct dev_info *dev)
 {
-	const uint32_t rma = DEV_CAP_READ | DEV_CAP_WRITE;
-
-	info->caps = RDM_CAPS | ATOMIC_CAPS;
-	if ((dev->caps & rma) == rma)
-		info->caps |= FI_RMA;
+	/* What the device cannot do goes in packets. */
+	info->caps = RDM_CAPS | ATOMIC_CAPS | FI_RMA | FI_RMA_EVENT;
 	info->ep_attr->type = FI_EP_RDM;
 	info->ep_attr->protocol_version = EFA_PROTOCOL_VERSION;
 	info->ep_attr->max_msg_size = SIZE_MAX;

@@ -2,7 +2,7 @@
 /*
  * efa_rma.c - reads and writes of a peer's memory
  *
- * Local buffers are gathered or scattered; the remote range is one.
+ * Local buffers are gathered or scattered, and so may remote ones be.
  */
 #include "fi/efa.h"
 
@@ -11,22 +11,32 @@ struct rma_call {
 	const struct iovec *iov;
 	size_t count;
 	void *desc;
-	uint64_t remote, key;
+	uint64_t remote, key; /* of a call that has one range */
 	uint64_t data;
 	fi_addr_t peer;
 	void *context;
 };
 
-static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
-			   bool read, uint32_t flags)
+static size_t iov_len(const struct iovec *iov, size_t count)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < count; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+static inline ssize_t post_at(struct efa_ep *ep, const struct rma_call *call,
+			      const struct rdm_rma_iov *at, size_t n, bool read,
+			      uint32_t flags)
 {
 	const struct rdm_rma op = {
 		.read = read,
 		.iov = call->iov,
 		.iovcnt = (uint32_t)call->count,
+		.rma_iov = at,
+		.rma_iovcnt = (uint32_t)n,
 		.mr = call->desc,
-		.remote = call->remote,
-		.key = call->key,
 		.flags = flags,
 		.to = call->peer,
 		.data = call->data,
@@ -34,13 +44,22 @@ static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
 	};
 	int ret;
 
-	if (!call->count || call->count > RDM_IOV_MAX ||
-	    !efa_domain_has_key(ep->domain, call->key))
-		return -FI_EINVAL;
 	u_lock(&ep->lock);
 	ret = rdm_rma(ep->rdm, &op);
 	u_unlock(&ep->lock);
 	return ret;
+}
+
+static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
+			   bool read, uint32_t flags)
+{
+	struct rdm_rma_iov at = { .addr = call->remote, .key = call->key };
+
+	if (!call->count || call->count > RDM_IOV_MAX ||
+	    !efa_domain_has_key(ep->domain, call->key))
+		return -FI_EINVAL;
+	at.len = iov_len(call->iov, call->count);
+	return post_at(ep, call, &at, 1, read, flags);
 }
 
 /* ---- read ---------------------------------------------------------------- */
@@ -69,40 +88,51 @@ static ssize_t rma_readv(struct fid_ep *fid, const struct iovec *iov,
 	return post(handle->ep, &call, true, handle->send_flags & ~RDM_INJECT);
 }
 
-static size_t iov_len(const struct iovec *iov, size_t count)
+/* Ranges of the peer that are as long as ours, or the call is a mistake. */
+static bool take_ranges(const struct efa_domain *domain,
+			const struct fi_msg_rma *msg,
+			struct rdm_rma_iov at[RDM_IOV_MAX])
 {
-	size_t len = 0;
+	size_t left;
 
-	for (size_t i = 0; i < count; i++)
-		len += iov[i].iov_len;
-	return len;
+	if (!msg->iov_count || msg->iov_count > RDM_IOV_MAX ||
+	    !msg->rma_iov_count || msg->rma_iov_count > RDM_IOV_MAX)
+		return false;
+	left = iov_len(msg->msg_iov, msg->iov_count);
+	for (size_t i = 0; i < msg->rma_iov_count; i++) {
+		const struct fi_rma_iov *iov = &msg->rma_iov[i];
+
+		if (iov->len > left || !efa_domain_has_key(domain, iov->key))
+			return false;
+		at[i] = (struct rdm_rma_iov){ iov->addr, iov->len, iov->key };
+		left -= iov->len;
+	}
+	return !left;
 }
 
-/* Lengths of both sides are the same, or the call is a mistake. */
 static ssize_t post_msg(struct fid_ep *fid, const struct fi_msg_rma *msg,
 			bool read, uint64_t flags)
 {
 	struct efa_ep *ep = efa_ep_of(fid);
+	struct rdm_rma_iov at[RDM_IOV_MAX];
 	struct rma_call call;
 
 	if (flags & EFA_TX_REFUSED)
 		return -FI_EOPNOTSUPP;
-	if (msg->rma_iov_count != 1 ||
-	    iov_len(msg->msg_iov, msg->iov_count) != msg->rma_iov[0].len)
+	if (!take_ranges(ep->domain, msg, at))
 		return -FI_EINVAL;
 	call = (struct rma_call){
 		.iov = msg->msg_iov,
 		.count = msg->iov_count,
 		.desc = msg->desc ? msg->desc[0] : NULL,
-		.remote = msg->rma_iov[0].addr,
-		.key = msg->rma_iov[0].key,
 		.data = msg->data,
 		.peer = msg->addr,
 		.context = msg->context,
 	};
 	if (read)
 		flags &= ~(FI_INJECT | FI_REMOTE_CQ_DATA);
-	return post(ep, &call, read, efa_tx_flags(ep, flags));
+	return post_at(ep, &call, at, msg->rma_iov_count, read,
+		       efa_tx_flags(ep, flags));
 }
 
 static ssize_t rma_readmsg(struct fid_ep *ep, const struct fi_msg_rma *msg,

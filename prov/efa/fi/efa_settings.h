@@ -33,6 +33,9 @@ struct efa_settings {
 	uint64_t tx_size, rx_size, cq_size; /* entries */
 	uint64_t medium_max; /* bytes */
 	uint64_t read_min; /* bytes */
+	uint64_t write_read_min; /* bytes */
+	uint64_t runt_size; /* bytes */
+	uint64_t use_rdma; /* bool */
 	uint64_t unexpected_max; /* bytes */
 	uint64_t fork_safe; /* bool */
 	uint64_t features_off; /* bits of the handshake not to use */

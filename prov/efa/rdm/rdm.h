@@ -178,11 +178,16 @@ struct rdm_ep_config {
 	size_t tx_size; /* send operations under way at most */
 	size_t medium_max; /* bytes up to which a message goes as MEDIUM */
 	size_t read_min; /* bytes from which it is pulled; 0: device's */
+	size_t write_read_min; /* bytes from which a write without RDMA is
+				  pulled */
+	size_t runt_size; /* bytes of heads of pulled messages that are sent
+			     beside, to one peer at a time; 0: none */
 	size_t unexpected_max; /* bytes of unmatched messages kept before
 				  peers are held back */
 	size_t min_multi_recv; /* bytes left below which a multi-receive
 				  buffer is released */
 	uint64_t features_off; /* handshake feature bits not to use */
+	bool no_rdma; /* the device's RDMA is not used, by peers neither */
 	uint64_t answer_timeout; /* ns that an answer which cannot be delivered
 				    is tried again; 0: 3 s */
 };
@@ -253,7 +258,8 @@ struct rdm_send {
 
 /*
  * 0: accepted, the result comes as a completion. -EAGAIN: no room (progress,
- * then again). -EINVAL unknown index, -EMSGSIZE an inject too long, -ENOMEM.
+ * then again). -EINVAL unknown index, -EMSGSIZE an inject too long, -ENOMEM,
+ * -EOPNOTSUPP RDM_DELIVERY, and the peer cannot tell of it.
  */
 int rdm_send(struct rdm_ep *ep, const struct rdm_send *op);
 
@@ -280,23 +286,37 @@ int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op);
  */
 int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op);
 
-/* Cancels the posted receive with that context. -ENOENT: none is posted. */
+/*
+ * Cancels the receive with that context, also one that has a part of its
+ * message: its completion follows, at once or when the device is done with
+ * the buffer. -ENOENT: there is none.
+ */
 int rdm_cancel(struct rdm_ep *ep, void *context);
+
+/* A range of the peer's memory. */
+struct rdm_rma_iov {
+	uint64_t addr;
+	uint64_t len;
+	uint64_t key;
+};
 
 struct rdm_rma {
 	bool read; /* else write */
 	const struct iovec *iov; /* copied */
 	uint32_t iovcnt; /* 1..RDM_IOV_MAX */
+	uint32_t rma_iovcnt; /* 1..RDM_IOV_MAX */
+	const struct rdm_rma_iov *rma_iov; /* copied; as many bytes as iov */
 	struct dev_mr *mr; /* of iov; may be NULL */
-	uint64_t remote; /* address in the peer's region */
-	uint64_t key;
 	uint32_t flags; /* DATA, INJECT, COMPLETION, DELIVERY */
 	uint64_t to;
 	uint64_t data; /* low 32 bits travel */
 	void *context;
 };
 
-/* As rdm_send. */
+/*
+ * As rdm_send. -EOPNOTSUPP: RDM_DELIVERY, and the peer cannot tell that bytes
+ * are in its memory.
+ */
 int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op);
 
 /* ---- atomics -------------------------------------------------------------- */

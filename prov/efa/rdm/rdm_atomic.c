@@ -147,7 +147,9 @@ static int post(struct rdm_ep *ep, struct rdm_tx *tx,
 	ret = dev_post(ep->qp, &wr, 1);
 	if (ret != 1)
 		return ret ? ret : -EAGAIN;
-	if (!wr.done)
+	if (wr.done)
+		tx->acked = true;
+	else
 		tx->wrs++;
 	return 0;
 }

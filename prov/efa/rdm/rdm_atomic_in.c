@@ -8,11 +8,12 @@
  * what several devices, or other processes, may change is guarded element by
  * element (rdm_atomic_apply).
  *
- * A request that cannot be is refused and not answered.
+ * A request that cannot be is refused. The peer is told (PEER_ERROR) if it
+ * waits for an answer and understands.
  */
 #include "rdm/rdm_atomic_op.h"
 
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 struct request {
 	enum rdm_atomic_kind kind;
@@ -144,6 +145,18 @@ static void answer(struct rdm_ep *ep, struct rdm_peer *peer,
 	}
 }
 
+/* The peer hears of it when it waits for an answer. */
+static U_COLD void refuse(struct rdm_ep *ep, struct rdm_peer *peer,
+			  const struct rdm_pkt *pkt, enum rdm_err err)
+{
+	uint32_t id = pkt->type == RDM_PKT_DC_WRITE_RTA ? pkt->send_id :
+							  pkt->recv_id;
+
+	rdm_target_refuse(ep, peer, err);
+	if (pkt->type != RDM_PKT_WRITE_RTA)
+		rdm_error_tell(ep, peer, RDM_REF_ID, id, err);
+}
+
 void rdm_atomic_in(struct rdm_ep *ep, struct rdm_peer *peer,
 		   const struct rdm_pkt *pkt)
 {
@@ -153,7 +166,7 @@ void rdm_atomic_in(struct rdm_ep *ep, struct rdm_peer *peer,
 	if (!err && !carry_out(ep, pkt, &req))
 		err = RDM_ERR_RMA_ADDR;
 	if (u_unlikely(err)) {
-		rdm_target_refuse(ep, peer, err);
+		refuse(ep, peer, pkt, err);
 		return;
 	}
 	rdm_count(ep,

@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * rdm_bulk.c - messages as packets: the first one and all that follow
+ * rdm_bulk.c - bytes that we send in packets: the first one and all that follow
  *
  *   eager     one packet
  *   medium    slices that each say where they belong; no answer is waited for
  *   long-CTS  head and announcement; the rest when the receiver grants it
- *   long-read announcement; the receiver reads the bytes and says EOR
  *
- * The DC variants of the first three end with a RECEIPT. A message that is
- * under way and finds no room waits on ep->sending.
+ * The DC variants end with a RECEIPT. An operation that is under way and finds
+ * no room waits on ep->sending. Writes in packets (rdm_emul.c) go on here.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define CTSDATA_HDR 32
-
-static void pkt_of(const struct rdm_ep *ep, const struct rdm_tx *tx,
-		   struct rdm_pkt *pkt)
+void rdm_bulk_pkt(const struct rdm_ep *ep, const struct rdm_tx *tx,
+		  struct rdm_pkt *pkt)
 {
 	memset(pkt, 0, offsetof(struct rdm_pkt, rma_iov));
 	pkt->type = tx->type;
 	pkt->msg_id = tx->msg_id;
 	pkt->send_id = u_pool_id(tx);
+	pkt->recv_id = pkt->send_id;
 	pkt->tag = tx->tag;
 	pkt->total = tx->len;
 	if (tx->flags & RDM_DATA) {
 		pkt->flags |= RDM_PKT_CQ_DATA;
 		pkt->cq_data = tx->data;
 	}
+	pkt->rma_iovcnt = tx->rma_iovcnt;
+	for (uint32_t i = 0; i < tx->rma_iovcnt; i++)
+		pkt->rma_iov[i] = tx->rma_iov[i];
 	rdm_pkt_identity(ep, tx->peer, pkt);
 }
 
@@ -37,14 +38,15 @@ static void pkt_of(const struct rdm_ep *ep, const struct rdm_tx *tx,
  * A peer short of memory may hold back what begins a message, but not the rest
  * of one: it may be what its user waits for.
  */
-static bool may_wait(const struct rdm_pkt *pkt, uint64_t offset)
+static bool may_wait(const struct rdm_tx *tx, const struct rdm_pkt *pkt,
+		     uint64_t offset)
 {
-	return pkt->type >= RDM_PKT_REQ && !offset;
+	return tx->kind == RDM_TX_MSG && pkt->type >= RDM_PKT_REQ && !offset &&
+	       !(pkt->flags & RDM_PKT_AFTER_NACK);
 }
 
-/* Posts pkt with [offset, offset + len) of the message behind it. */
-static int post(struct rdm_ep *ep, struct rdm_tx *tx, const struct rdm_pkt *pkt,
-		uint64_t offset, uint64_t len)
+int rdm_bulk_post(struct rdm_ep *ep, struct rdm_tx *tx,
+		  const struct rdm_pkt *pkt, uint64_t offset, uint64_t len)
 {
 	uint8_t hdr[RDM_PKT_HDR_MAX];
 	struct iovec iov[RDM_IOV_MAX];
@@ -52,7 +54,7 @@ static int post(struct rdm_ep *ep, struct rdm_tx *tx, const struct rdm_pkt *pkt,
 		.id = rdm_wr_id(RDM_WR_TX, u_pool_id(tx)),
 		.ah = tx->peer->ah,
 		.op = DEV_SEND,
-		.flags = may_wait(pkt, offset) ? DEV_WR_REQUEST : 0,
+		.flags = may_wait(tx, pkt, offset) ? DEV_WR_REQUEST : 0,
 		.hdr = hdr,
 		.hdr_len = rdm_pkt_build(hdr, pkt),
 		.iov = iov,
@@ -65,13 +67,14 @@ static int post(struct rdm_ep *ep, struct rdm_tx *tx, const struct rdm_pkt *pkt,
 	ret = dev_post(ep->qp, &wr, 1);
 	if (ret != 1)
 		return ret ? ret : -EAGAIN;
-	if (!wr.done)
+	if (wr.done)
+		tx->acked = true;
+	else
 		tx->wrs++;
 	return 0;
 }
 
-/* The packet type of a message by family: plain, tagged, DC, DC tagged. */
-static uint8_t type_of(const struct rdm_tx *tx, const uint8_t types[4])
+uint8_t rdm_bulk_type(const struct rdm_tx *tx, const uint8_t types[4])
 {
 	return types[(tx->flags & RDM_TAGGED ? 1 : 0) +
 		     (tx->flags & RDM_DELIVERY ? 2 : 0)];
@@ -86,11 +89,11 @@ int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx)
 	struct rdm_pkt pkt;
 	int ret;
 
-	tx->type = type_of(tx, types);
-	pkt_of(ep, tx, &pkt);
+	tx->type = rdm_bulk_type(tx, types);
+	rdm_bulk_pkt(ep, tx, &pkt);
 	if (tx->len > ep->mtu - rdm_pkt_hdr_len(&pkt))
 		return -EMSGSIZE;
-	ret = post(ep, tx, &pkt, 0, tx->len);
+	ret = rdm_bulk_post(ep, tx, &pkt, 0, tx->len);
 	if (ret)
 		return ret;
 	tx->sent = tx->len;
@@ -98,31 +101,45 @@ int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx)
 	return 0;
 }
 
-/* ---- medium ------------------------------------------------------------- */
+/* ---- slices ------------------------------------------------------------- */
 
-static int medium_post(struct rdm_ep *ep, struct rdm_tx *tx)
+#define SLICE_ALIGN UINT64_C(8)
+
+void rdm_slices_plan(const struct rdm_ep *ep, struct rdm_tx *tx,
+		     const struct rdm_pkt *pkt, uint64_t len)
 {
-	uint64_t left = tx->len - tx->sent;
-	struct rdm_pkt pkt;
-	uint64_t part, cap;
-	int ret;
+	uint64_t cap = ep->mtu - rdm_pkt_hdr_len(pkt);
+	uint64_t count = (len + cap - 1) / cap;
 
-	pkt_of(ep, tx, &pkt);
-	pkt.offset = tx->sent;
-	cap = u_min(ep->mtu - rdm_pkt_hdr_len(&pkt), ep->slice_max);
-	part = left <= cap ? left : cap & ~UINT64_C(7);
-	ret = post(ep, tx, &pkt, tx->sent, part);
-	if (!ret)
+	tx->slice = (len + count - 1) / count & ~(SLICE_ALIGN - 1);
+}
+
+bool rdm_slices_post(struct rdm_ep *ep, struct rdm_tx *tx, struct rdm_pkt *pkt,
+		     uint64_t len)
+{
+	uint64_t cap = ep->mtu - rdm_pkt_hdr_len(pkt);
+
+	while (tx->sent < len) {
+		uint64_t left = len - tx->sent;
+		uint64_t part = left <= cap ? left : tx->slice;
+
+		pkt->offset = tx->sent;
+		if (rdm_bulk_post(ep, tx, pkt, tx->sent, part))
+			return false;
 		tx->sent += part;
-	return ret;
+	}
+	return true;
 }
 
 static bool medium_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	while (tx->sent < tx->len) {
-		if (medium_post(ep, tx))
-			return false;
-	}
+	struct rdm_pkt pkt;
+
+	rdm_bulk_pkt(ep, tx, &pkt);
+	if (!tx->slice)
+		rdm_slices_plan(ep, tx, &pkt, tx->len);
+	if (!rdm_slices_post(ep, tx, &pkt, tx->len))
+		return false;
 	tx->state = RDM_TX_SENT;
 	return true;
 }
@@ -133,34 +150,32 @@ int rdm_medium_start(struct rdm_ep *ep, struct rdm_tx *tx)
 					  RDM_PKT_MEDIUM_TAGRTM,
 					  RDM_PKT_DC_MEDIUM_MSGRTM,
 					  RDM_PKT_DC_MEDIUM_TAGRTM };
-	int ret;
 
-	tx->type = type_of(tx, types);
-	ret = medium_post(ep, tx);
-	if (ret)
-		return ret;
-	tx->wait_done = tx->flags & RDM_DELIVERY;
+	tx->type = rdm_bulk_type(tx, types);
 	tx->state = RDM_TX_SENDING;
+	if (!medium_resume(ep, tx) && !tx->sent)
+		return -EAGAIN;
+	tx->wait_done = tx->flags & RDM_DELIVERY;
 	return 0;
 }
 
 /* ---- long-CTS ------------------------------------------------------------- */
 
+const uint8_t rdm_longcts_types[4] = { RDM_PKT_LONGCTS_MSGRTM,
+				       RDM_PKT_LONGCTS_TAGRTM,
+				       RDM_PKT_DC_LONGCTS_MSGRTM,
+				       RDM_PKT_DC_LONGCTS_TAGRTM };
+
 int rdm_longcts_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	static const uint8_t types[4] = { RDM_PKT_LONGCTS_MSGRTM,
-					  RDM_PKT_LONGCTS_TAGRTM,
-					  RDM_PKT_DC_LONGCTS_MSGRTM,
-					  RDM_PKT_DC_LONGCTS_TAGRTM };
 	struct rdm_pkt pkt;
 	uint64_t head;
 	int ret;
 
-	tx->type = type_of(tx, types);
-	pkt_of(ep, tx, &pkt);
+	rdm_bulk_pkt(ep, tx, &pkt);
 	pkt.credit = RDM_CTS_PKTS;
 	head = u_min(tx->len, ep->mtu - rdm_pkt_hdr_len(&pkt));
-	ret = post(ep, tx, &pkt, 0, head);
+	ret = rdm_bulk_post(ep, tx, &pkt, 0, head);
 	if (ret)
 		return ret;
 	tx->sent = head;
@@ -176,11 +191,11 @@ static bool ctsdata_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 			.type = RDM_PKT_CTSDATA,
 			.recv_id = tx->recv_id,
 			.offset = tx->sent,
-			.seg_len = u_min(tx->window, ep->mtu - CTSDATA_HDR),
+			.seg_len = u_min(tx->window, ep->mtu - RDM_CTSDATA_HDR),
 		};
 
 		rdm_pkt_identity(ep, tx->peer, &pkt);
-		if (post(ep, tx, &pkt, tx->sent, pkt.seg_len))
+		if (rdm_bulk_post(ep, tx, &pkt, tx->sent, pkt.seg_len))
 			return false;
 		tx->sent += pkt.seg_len;
 		tx->window -= pkt.seg_len;
@@ -189,14 +204,14 @@ static bool ctsdata_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 	return true;
 }
 
-/* The operation that an id from this peer names; NULL: none of its. */
-static struct rdm_tx *tx_named(struct rdm_ep *ep, struct rdm_peer *peer,
-			       uint32_t id)
+/* ---- answers ----------------------------------------------------------------- */
+
+struct rdm_tx *rdm_tx_named(struct rdm_ep *ep, struct rdm_peer *peer,
+			    uint32_t id)
 {
 	struct rdm_tx *tx = u_pool_at(&ep->txs, id);
 
-	if (tx && tx->peer == peer &&
-	    (tx->kind == RDM_TX_MSG || tx->kind == RDM_TX_ATOMIC))
+	if (tx && tx->peer == peer)
 		return tx;
 	ep->stats.bad_packets++;
 	return NULL;
@@ -205,7 +220,7 @@ static struct rdm_tx *tx_named(struct rdm_ep *ep, struct rdm_peer *peer,
 void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
 		  const struct rdm_pkt *pkt)
 {
-	struct rdm_tx *tx = tx_named(ep, peer, pkt->send_id);
+	struct rdm_tx *tx = rdm_tx_named(ep, peer, pkt->send_id);
 
 	if (!tx)
 		return;
@@ -213,6 +228,7 @@ void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
 		ep->stats.bad_packets++;
 		return;
 	}
+	tx->granted = true;
 	tx->recv_id = pkt->recv_id;
 	tx->window = u_min(pkt->seg_len, tx->len - tx->sent);
 	if (!peer->shaken) {
@@ -227,66 +243,23 @@ void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
 		rdm_tx_queue(ep, tx);
 }
 
-/* ---- long-read ------------------------------------------------------------- */
-
-static int expose(struct rdm_ep *ep, struct rdm_tx *tx, struct rdm_pkt *pkt)
+static bool is_runt(const struct rdm_tx *tx)
 {
-	for (uint32_t i = 0; i < tx->iovcnt; i++) {
-		struct iovec *iov = &tx->iov[i];
-		struct dev_mr *mr;
-
-		if (!iov->iov_len)
-			continue;
-		if (dev_mr_open(ep->config.dev, iov->iov_base, iov->iov_len,
-				DEV_REMOTE_READ | DEV_MR_BRIEF, &mr))
-			return -ENOMEM;
-		pkt->read_iov[tx->mrcnt] = (struct rdm_pkt_iov){
-			.addr = (uintptr_t)iov->iov_base,
-			.len = iov->iov_len,
-			.key = mr->key,
-		};
-		tx->mr[tx->mrcnt++] = mr;
-	}
-	pkt->read_iovcnt = tx->mrcnt;
-	return 0;
+	return tx->type == RDM_PKT_RUNTREAD_MSGRTM ||
+	       tx->type == RDM_PKT_RUNTREAD_TAGRTM;
 }
 
-static void conceal(struct rdm_tx *tx)
-{
-	while (tx->mrcnt)
-		dev_mr_close(tx->mr[--tx->mrcnt]);
-}
-
-int rdm_longread_start(struct rdm_ep *ep, struct rdm_tx *tx)
-{
-	struct rdm_pkt pkt;
-	int ret;
-
-	tx->type = tx->flags & RDM_TAGGED ? RDM_PKT_LONGREAD_TAGRTM :
-					    RDM_PKT_LONGREAD_MSGRTM;
-	pkt_of(ep, tx, &pkt);
-	ret = expose(ep, tx, &pkt);
-	if (!ret)
-		ret = post(ep, tx, &pkt, 0, 0);
-	if (ret) {
-		conceal(tx);
-		return ret;
-	}
-	tx->sent = tx->len;
-	tx->wait_done = true;
-	return 0;
-}
-
-/* ---- answers ----------------------------------------------------------------- */
-
+/* A peer may have read the rest before all of the head is out. */
 void rdm_bulk_done(struct rdm_ep *ep, struct rdm_peer *peer,
 		   const struct rdm_pkt *pkt)
 {
-	struct rdm_tx *tx = tx_named(ep, peer, pkt->send_id);
+	struct rdm_tx *tx = rdm_tx_named(ep, peer, pkt->send_id);
 
 	if (!tx)
 		return;
-	if (!tx->wait_done || tx->state != RDM_TX_SENT) {
+	if (!tx->wait_done || tx->kind == RDM_TX_READ ||
+	    tx->kind == RDM_TX_FETCH ||
+	    (tx->state != RDM_TX_SENT && !is_runt(tx))) {
 		ep->stats.bad_packets++;
 		return;
 	}
@@ -296,6 +269,10 @@ void rdm_bulk_done(struct rdm_ep *ep, struct rdm_peer *peer,
 
 bool rdm_bulk_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 {
+	if (u_unlikely(tx->nacked))
+		return rdm_nacked_resume(ep, tx);
+	if (u_unlikely(is_runt(tx)))
+		return rdm_runt_resume(ep, tx);
 	switch (tx->type) {
 	case RDM_PKT_MEDIUM_MSGRTM:
 	case RDM_PKT_MEDIUM_TAGRTM:

@@ -2,7 +2,7 @@
 /*
  * rdm_ep.c - an endpoint: open, progress, drain, close
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +11,8 @@
 #include "util/u_time.h"
 
 #define ANSWER_TIMEOUT (3 * U_SEC)
+/* Reads and writes of peers under way at most. */
+#define SERVES_MAX 65536
 
 size_t rdm_inject_max(uint32_t mtu)
 {
@@ -24,6 +26,10 @@ static void pools_init(struct rdm_ep *ep)
 		    (uint32_t)u_min(u_max(ep->config.tx_size, 1), U_POOL_MAX));
 	u_pool_init(&ep->rxs, sizeof(struct rdm_rx), 64, U_POOL_MAX);
 	u_pool_init(&ep->msgs, sizeof(struct rdm_msg), 64, U_POOL_MAX);
+	u_pool_init(&ep->serves, sizeof(struct rdm_serve), 16, SERVES_MAX);
+	u_pool_set_space(&ep->txs, RDM_SPACE_TX);
+	u_pool_set_space(&ep->msgs, RDM_SPACE_MSG);
+	u_pool_set_space(&ep->serves, RDM_SPACE_SERVE);
 	u_pool_init(&ep->ctl_pool, sizeof(struct rdm_ctl), 16, U_POOL_MAX);
 }
 
@@ -33,18 +39,23 @@ static void pools_fini(struct rdm_ep *ep)
 	u_pool_fini(&ep->txs);
 	u_pool_fini(&ep->rxs);
 	u_pool_fini(&ep->msgs);
+	u_pool_fini(&ep->serves);
 	u_pool_fini(&ep->ctl_pool);
 }
 
 static uint64_t features_of(const struct rdm_ep_config *config)
 {
-	uint32_t caps = config->dev->info.caps;
-	uint64_t features = RDM_FEATURE_DC | RDM_FEATURE_CONNID;
+	uint32_t caps = config->no_rdma ? 0 : config->dev->info.caps;
+	uint64_t features = RDM_FEATURE_DC | RDM_FEATURE_CONNID |
+			    RDM_FEATURE_RUNT | RDM_FEATURE_READ_NACK |
+			    RDM_FEATURE_PEER_ERROR;
 
 	if (caps & DEV_CAP_READ)
 		features |= RDM_FEATURE_READ;
 	if (caps & DEV_CAP_WRITE)
 		features |= RDM_FEATURE_WRITE;
+	if (caps & DEV_CAP_UNSOLICITED)
+		features |= RDM_FEATURE_UNSOLICITED;
 	return features & ~config->features_off;
 }
 
@@ -53,7 +64,6 @@ static void limits_set(struct rdm_ep *ep)
 	struct rdm_ep_config *config = &ep->config;
 
 	ep->mtu = config->dev->info.mtu;
-	ep->slice_max = ep->mtu;
 	if (!config->answer_timeout)
 		config->answer_timeout = ANSWER_TIMEOUT;
 	if (!config->read_min)
@@ -86,6 +96,7 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 	TAILQ_INIT(&ep->ctls_posted);
 	TAILQ_INIT(&ep->sending);
 	TAILQ_INIT(&ep->reading);
+	TAILQ_INIT(&ep->serving);
 	TAILQ_INIT(&ep->posted);
 	TAILQ_INIT(&ep->claimed);
 	if (rdm_match_init(&ep->match[0]))
@@ -122,6 +133,7 @@ free_struct:
 
 static void ops_free(struct rdm_ep *ep)
 {
+	struct rdm_serve *serve;
 	struct rdm_msg *msg;
 	struct rdm_tx *tx;
 	uint32_t cursor = 0;
@@ -131,6 +143,9 @@ static void ops_free(struct rdm_ep *ep)
 	cursor = 0;
 	while ((msg = u_pool_next(&ep->msgs, &cursor)))
 		rdm_msg_free(ep, msg);
+	cursor = 0;
+	while ((serve = u_pool_next(&ep->serves, &cursor)))
+		rdm_serve_free(ep, serve);
 	rdm_ctl_drop(ep, NULL);
 }
 
@@ -168,9 +183,10 @@ static __attribute__((noinline)) void resume(struct rdm_ep *ep)
 {
 	rdm_ctl_resume(ep);
 	sending_resume(ep);
-	rdm_msg_read_on(ep);
+	rdm_pull_resume(ep);
+	rdm_serve_resume(ep);
 	ep->busy = !TAILQ_EMPTY(&ep->ctls) || !TAILQ_EMPTY(&ep->sending) ||
-		   !TAILQ_EMPTY(&ep->reading);
+		   !TAILQ_EMPTY(&ep->reading) || !TAILQ_EMPTY(&ep->serving);
 }
 
 bool rdm_progress(struct rdm_ep *ep)

@@ -4,10 +4,14 @@
  *
  *   rdm_send.c  user's send -> first packet        rdm_in.c   packet -> handler
  *   rdm_tx.c    a send's life, control packets     rdm_msg.c  incoming message
- *   rdm_bulk.c  the bytes after the first packet   rdm_rx.c   posted receives
- *   rdm_rma.c   device read and write              rdm_kept.c its memory
- *   rdm_atomic.c, rdm_atomic_in.c  atomics      rdm_target.c what may be touched
- *   rdm_ep.c    open, progress, close              rdm_peer.c who is who
+ *   rdm_bulk.c  the bytes after the first packet   rdm_inflow.c  bytes to come
+ *   rdm_expose.c  bytes that the peer reads        rdm_pull.c that we read
+ *   rdm_rma.c   RMA; by the device                 rdm_rx.c   posted receives
+ *   rdm_emul.c  RMA in packets, our user's         rdm_kept.c its memory
+ *   rdm_serve.c RMA in packets, a peer's           rdm_error.c giving up
+ *   rdm_atomic.c, rdm_atomic_in.c  atomics
+ *   rdm_target.c  what peers' requests may touch   rdm_peer.c who is who
+ *   rdm_ep.c    open, progress, close
  *
  * Nouns
  *   rdm_tx   an operation of our user that sends or does RMA
@@ -15,6 +19,8 @@
  *   rdm_msg  a message of a peer, from its first packet to its last byte; its
  *            rx is NULL while it is unexpected. Messages of one packet that
  *            find a receive at once never become an rdm_msg.
+ *   rdm_serve  a peer's read or write of our memory that takes more than one
+ *            packet
  *
  * Invariants
  *   I1  A message number is used up only when its first packet was accepted.
@@ -39,6 +45,8 @@
 #define RDM_POLL_BATCH 16
 /* Packets granted by one CTS. */
 #define RDM_CTS_PKTS 32
+#define RDM_CTSDATA_HDR 32 /* bytes */
+#define RDM_READRSP_HDR 24 /* bytes */
 /* Control packets up to this length (a HANDSHAKE with all its headers) need no
    memory of their own. */
 #define RDM_CTL_MAX 64
@@ -47,6 +55,10 @@
 
 TAILQ_HEAD(rdm_tx_list, rdm_tx);
 TAILQ_HEAD(rdm_msg_list, rdm_msg);
+TAILQ_HEAD(rdm_serve_list, rdm_serve);
+
+/* Whose an id is that a peer echoes. */
+enum rdm_space { RDM_SPACE_TX, RDM_SPACE_MSG, RDM_SPACE_SERVE };
 
 /* ---- peers --------------------------------------------------------------- */
 
@@ -59,6 +71,8 @@ struct rdm_peer {
 	uint32_t rx_msg_id; /* expected next from it */
 	bool shaken; /* its HANDSHAKE came */
 	bool greeted; /* ours went out */
+	bool by_connid; /* hands were shaken, and requests to it carry our
+			   connid and no address */
 	bool keep_raw; /* it wants the raw address in every request */
 	bool gone; /* the device said so */
 	/* The rest. */
@@ -69,6 +83,8 @@ struct rdm_peer {
 	struct rdm_reorder early;
 	struct rdm_tx_list txs; /* every operation under way to it */
 	struct rdm_msg_list msgs; /* every rdm_msg from it */
+	struct rdm_serve_list serves; /* every rdm_serve for it */
+	uint64_t runting; /* bytes of heads under way to it */
 	struct rdm_tx_list parked; /* wait for its HANDSHAKE */
 	struct rdm_keyq_node by_addr; /* in ep->by_addr */
 };
@@ -90,6 +106,18 @@ enum rdm_tx_kind {
 	RDM_TX_FETCH, /* an atomic; iov is where its result goes */
 };
 
+/* Bytes that come in packets: which have come, which may. */
+struct rdm_inflow {
+	uint64_t total; /* bytes that are to come */
+	uint64_t got; /* bytes that have come */
+	uint64_t granted; /* bytes of the window not come yet */
+	uint64_t window; /* offset at which the window begins */
+	/* Offsets that came, so that a duplicate is not counted twice: all of
+	   them, or from the last grant on. */
+	uint64_t *seen; /* [seen_max], malloced */
+	uint32_t nseen, seen_max;
+};
+
 struct rdm_tx {
 	TAILQ_ENTRY(rdm_tx) link; /* peer->txs */
 	TAILQ_ENTRY(rdm_tx) queue; /* ep->sending or peer->parked */
@@ -97,8 +125,15 @@ struct rdm_tx {
 	void *context;
 	uint8_t state; /* enum rdm_tx_state */
 	uint8_t kind; /* enum rdm_tx_kind */
-	uint8_t type; /* enum rdm_pkt_type of its packets */
-	bool wait_done; /* RECEIPT, EOR or ATOMRSP is still to come */
+	uint8_t type; /* enum rdm_pkt_type of its request; 0: none is chosen,
+			 or it needs no packet */
+	bool wait_done; /* RECEIPT, EOR, ATOMRSP or bytes of a read are
+			   still to come */
+	bool nacked; /* the request that stands for a refused one is not
+			posted yet */
+	bool granted; /* a CTS came, so recv_id is known */
+	bool acked; /* a packet of it has arrived */
+	bool broke; /* it ended by a failure that the peer does not know of */
 	uint32_t flags; /* enum rdm_flags */
 	uint32_t err; /* enum rdm_err, first one */
 	uint32_t wrs; /* posted and not completed */
@@ -107,15 +142,18 @@ struct rdm_tx {
 	uint32_t iovcnt;
 	uint32_t mrcnt;
 	uint64_t len; /* bytes of the message */
+	uint64_t slice; /* bytes of a packet of several, but the last */
+	uint64_t runt; /* bytes that are sent though the rest is read */
 	uint64_t sent; /* bytes posted so far */
 	uint64_t window; /* bytes the receiver still grants */
 	uint64_t tag;
 	uint64_t data;
 	struct iovec iov[RDM_IOV_MAX];
 	struct dev_mr *mr[RDM_IOV_MAX]; /* of a message to be pulled */
-	uint64_t remote; /* RMA */
-	uint64_t key; /* RMA */
+	uint32_t rma_iovcnt; /* RMA */
+	struct rdm_pkt_iov rma_iov[RDM_PKT_IOV_MAX]; /* of the peer */
 	struct dev_mr *local_mr; /* RMA; the user's */
+	struct rdm_inflow in; /* a read in packets */
 	void *copy; /* RMA inject: our copy of the bytes; else NULL */
 };
 
@@ -143,7 +181,8 @@ TAILQ_HEAD(rdm_rx_list, rdm_rx);
 enum rdm_msg_state {
 	RDM_MSG_WAITING, /* unexpected, or claimed */
 	RDM_MSG_COPYING, /* matched; its bytes come in packets */
-	RDM_MSG_READING, /* matched; we read them */
+	RDM_MSG_READING, /* matched; we read them, but for a copied head */
+	RDM_MSG_NACKED, /* matched; we cannot read them and said so */
 };
 
 /* Bytes kept until a receive comes. */
@@ -170,6 +209,7 @@ struct rdm_msg {
 	bool has_data;
 	bool claimed;
 	bool queued; /* on ep->reading */
+	bool refused; /* the device cannot read into the receive */
 	uint32_t msg_id;
 	uint32_t send_id;
 	uint32_t err; /* enum rdm_err, first one */
@@ -178,19 +218,41 @@ struct rdm_msg {
 	uint64_t tag;
 	uint64_t data;
 	uint64_t total; /* bytes of the message */
-	uint64_t got; /* bytes that have come */
-	uint64_t granted; /* bytes of the window not come yet */
-	uint64_t window; /* offset at which the window begins */
-	uint64_t asked; /* bytes for which reads are posted */
+	uint64_t runt; /* bytes that come in packets though the rest is read */
+	struct rdm_inflow in; /* what comes in packets */
+	uint64_t asked; /* offset up to which reads are posted */
 	uint64_t held; /* bytes counted against the limit */
 	struct rdm_kept *kept;
-	/* Offsets that came, so that a duplicate is not counted twice: of the
-	   whole message (MEDIUM) or of the window (CTSDATA). */
-	uint64_t *seen; /* [seen_max], malloced */
-	uint32_t nseen, seen_max;
 	struct rdm_pkt_iov read_iov[RDM_PKT_IOV_MAX];
 	uint32_t small_len; /* bytes in small; they are those from offset 0 */
 	uint8_t small[RDM_MSG_SMALL];
+};
+
+/* ---- accesses of peers to our memory, in packets ----------------------------- */
+
+struct rdm_serve {
+	TAILQ_ENTRY(rdm_serve) link; /* peer->serves */
+	TAILQ_ENTRY(rdm_serve) queue; /* ep->serving */
+	struct rdm_peer *peer;
+	uint8_t type; /* enum rdm_pkt_type of the request */
+	bool queued; /* on ep->serving */
+	bool has_data;
+	bool answered; /* a read: READRSP is out */
+	bool reading; /* a write that we read: the device is at it */
+	bool dead; /* ends with what the device is at */
+	uint32_t peer_id; /* the peer's operation */
+	uint32_t iovcnt;
+	uint32_t read_iovcnt;
+	uint64_t total; /* bytes */
+	uint64_t data;
+	struct rdm_inflow in; /* a write */
+	uint64_t sent; /* a read: bytes that are out */
+	uint64_t window; /* a read: bytes that the peer still grants */
+	uint8_t *piece; /* of a write that we read, malloced: what is read now;
+			   never the user's memory, which may go meanwhile */
+	uint64_t piece_len; /* bytes of it that are read */
+	struct rdm_pkt_iov iov[RDM_PKT_IOV_MAX]; /* in our memory */
+	struct rdm_pkt_iov read_iov[RDM_PKT_IOV_MAX]; /* in the peer's */
 };
 
 /*
@@ -219,7 +281,6 @@ struct rdm_ep {
 	struct dev_qp *qp;
 	struct dev_cq *cq;
 	uint32_t mtu;
-	uint64_t slice_max; /* bytes of a slice of a medium message */
 	uint64_t eager_max; /* bytes that always fit one packet once hands
 			       were shaken */
 	uint64_t features; /* what our HANDSHAKE says */
@@ -237,9 +298,11 @@ struct rdm_ep {
 	struct rdm_ctl_list ctls_posted;
 	struct rdm_tx_list sending;
 	struct rdm_msg_list reading;
+	struct rdm_serve_list serving;
+	uint32_t nexposed; /* messages whose bytes peers may be reading */
 	/* Memory. */
-	uint8_t *scratch; /* [mtu], of a function: for an atomic's bytes */
-	struct u_pool peers, txs, rxs, msgs, ctl_pool;
+	uint8_t *scratch; /* [mtu], of a function: bytes of a packet */
+	struct u_pool peers, txs, rxs, msgs, serves, ctl_pool;
 	struct rdm_rx_list posted; /* every posted receive */
 	uint32_t nwaiting; /* of those: not multi-receive buffers */
 	struct rdm_msg_list claimed;
@@ -250,7 +313,7 @@ struct rdm_ep {
 };
 
 /* Work request ids: what a completion belongs to. */
-enum rdm_wr_kind { RDM_WR_CTL, RDM_WR_TX, RDM_WR_MSG };
+enum rdm_wr_kind { RDM_WR_CTL, RDM_WR_TX, RDM_WR_MSG, RDM_WR_SERVE };
 
 static inline uint64_t rdm_wr_id(enum rdm_wr_kind kind, uint32_t id)
 {
@@ -339,30 +402,6 @@ void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl,
 /* Forgets those to a peer, or all when peer is NULL. */
 void rdm_ctl_drop(struct rdm_ep *ep, const struct rdm_peer *peer);
 
-/* ---- rdm_bulk.c --------------------------------------------------------------------- */
-
-/*
- * Post the first packet of a message: 0, -EAGAIN, -ENOMEM (no region left to
- * be pulled from), -EMSGSIZE (does not fit one packet). After 0 tx->state says
- * what is left to do.
- */
-int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx);
-int rdm_medium_start(struct rdm_ep *ep, struct rdm_tx *tx);
-int rdm_longcts_start(struct rdm_ep *ep, struct rdm_tx *tx);
-int rdm_longread_start(struct rdm_ep *ep, struct rdm_tx *tx);
-/* Posts what it can; false when there is no room. Then state is SENDING. */
-bool rdm_bulk_resume(struct rdm_ep *ep, struct rdm_tx *tx);
-void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
-		  const struct rdm_pkt *pkt);
-/* EOR, RECEIPT: the receiver is done with it. */
-void rdm_bulk_done(struct rdm_ep *ep, struct rdm_peer *peer,
-		   const struct rdm_pkt *pkt);
-
-/* ---- rdm_rma.c ---------------------------------------------------------------------- */
-
-bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx);
-void rdm_rma_written(struct rdm_ep *ep, const struct dev_wc *wc);
-
 /* ---- rdm_atomic.c, rdm_atomic_in.c ---------------------------------------- */
 
 /* A peer's request, in its turn. */
@@ -390,6 +429,9 @@ void rdm_target_refuse(struct rdm_ep *ep, const struct rdm_peer *peer,
 
 struct rdm_rx *rdm_rx_find(struct rdm_ep *ep, struct rdm_peer *peer,
 			   bool tagged, uint64_t tag);
+/* Copies n bytes to offset of a list that has room for them. */
+void rdm_iov_put(const struct iovec *iov, uint64_t offset, const void *bytes,
+		 uint64_t n);
 /* Copies into the receive at offset what fits of n bytes. */
 void rdm_rx_copy(struct rdm_rx *rx, uint64_t offset, const void *bytes,
 		 uint64_t n);
@@ -410,11 +452,14 @@ void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
 /* First packet of a message in its turn. */
 void rdm_msg_first(struct rdm_ep *ep, struct rdm_peer *peer,
 		   const struct rdm_pkt *pkt);
-/* A further packet of a MEDIUM message. */
+/* A further packet of a message. */
 void rdm_msg_more(struct rdm_ep *ep, struct rdm_msg *msg,
 		  const struct rdm_pkt *pkt);
+/* The one of that number that has begun and is not done; or NULL. */
 struct rdm_msg *rdm_msg_find(struct rdm_peer *peer, uint32_t msg_id);
 void rdm_msg_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
+		     const struct rdm_pkt *pkt);
+void rdm_msg_replace(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt);
 /* What a peek tells of it; context is left to the caller. */
 void rdm_msg_describe(struct rdm_ep *ep, struct rdm_msg *msg,
@@ -425,10 +470,10 @@ void rdm_msg_free(struct rdm_ep *ep, struct rdm_msg *msg);
 /* The user does not want it: what the peer waits for is answered. */
 void rdm_msg_discard(struct rdm_ep *ep, struct rdm_msg *msg);
 void rdm_msg_fail(struct rdm_ep *ep, struct rdm_msg *msg, uint32_t err);
-/* Posts the reads that found no room. */
-void rdm_msg_read_on(struct rdm_ep *ep);
-void rdm_msg_wc(struct rdm_ep *ep, struct rdm_msg *msg,
-		const struct dev_wc *wc);
+/* The user does not want it though it is matched. */
+void rdm_msg_cancel(struct rdm_ep *ep, struct rdm_msg *msg);
+/* Completes its receive and tells the sender. */
+void rdm_msg_finish(struct rdm_ep *ep, struct rdm_msg *msg);
 
 /* ---- rdm_kept.c --------------------------------------------------------- */
 

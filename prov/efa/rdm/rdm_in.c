@@ -9,12 +9,12 @@
  * Packet bytes may lie in memory that a peer can write: every field is copied
  * out once, before it is judged.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "util/u_bytes.h"
+#include "util/u_log.h"
 
 static inline struct rdm_peer *peer_of_source(const struct rdm_ep *ep,
 					      uint32_t source)
@@ -75,19 +75,11 @@ static inline bool eager_in(struct rdm_ep *ep, const struct dev_wc *wc)
 
 /* ---- requests in order ---------------------------------------------------------- */
 
-static bool is_slice(uint8_t type)
-{
-	return type == RDM_PKT_MEDIUM_MSGRTM || type == RDM_PKT_MEDIUM_TAGRTM ||
-	       type == RDM_PKT_DC_MEDIUM_MSGRTM ||
-	       type == RDM_PKT_DC_MEDIUM_TAGRTM;
-}
-
 /* A packet of a message that has begun: the next slice, or a duplicate. */
 static void begun(struct rdm_ep *ep, struct rdm_peer *peer,
 		  const struct rdm_pkt *pkt)
 {
-	struct rdm_msg *msg =
-		is_slice(pkt->type) ? rdm_msg_find(peer, pkt->msg_id) : NULL;
+	struct rdm_msg *msg = rdm_msg_find(peer, pkt->msg_id);
 
 	if (msg)
 		rdm_msg_more(ep, msg, pkt);
@@ -112,29 +104,72 @@ static void in_turn(struct rdm_ep *ep, struct rdm_peer *peer,
 	}
 }
 
-U_COLD static void replay(struct rdm_ep *ep, struct rdm_peer *peer)
+/*
+ * What was kept of a number whose turn has come, freed: the first packet of
+ * the message if it has not begun, more of it, then that it was given up.
+ */
+static U_COLD void play(struct rdm_ep *ep, struct rdm_peer *peer,
+			struct rdm_reorder_pkt *early, bool first)
+{
+	bool given_up = false;
+	uint32_t msg_id = 0;
+
+	while (early) {
+		struct rdm_reorder_pkt *next = early->next;
+		struct rdm_pkt pkt;
+
+		if (rdm_pkt_parse(early->bytes, early->len, &pkt)) {
+			ep->stats.bad_packets++;
+		} else if (pkt.type == RDM_PKT_PEER_ERROR) {
+			given_up = true;
+			msg_id = pkt.send_id;
+		} else if (first) {
+			in_turn(ep, peer, &pkt);
+			first = false;
+		} else {
+			begun(ep, peer, &pkt);
+		}
+		free(early);
+		early = next;
+	}
+	if (given_up)
+		rdm_error_message(ep, peer, msg_id);
+}
+
+/* Whether with these packets the number can be dealt with. */
+static bool is_due(const struct rdm_reorder_pkt *early)
+{
+	for (; early; early = early->next) {
+		struct rdm_pkt pkt;
+
+		if (rdm_pkt_parse(early->bytes, early->len, &pkt) ||
+		    pkt.type >= RDM_PKT_REQ || pkt.aux == RDM_REF_SKIP)
+			return true;
+	}
+	return false;
+}
+
+/* Goes on with what came before its turn, now that a number is done. */
+static U_COLD void replay(struct rdm_ep *ep, struct rdm_peer *peer)
 {
 	struct rdm_reorder_pkt *early;
 
 	while ((early = rdm_reorder_take(&peer->early, peer->rx_msg_id))) {
-		bool first = true;
-
-		peer->rx_msg_id++;
-		while (early) {
-			struct rdm_reorder_pkt *next = early->next;
-			struct rdm_pkt pkt;
-
-			if (!rdm_pkt_parse(early->bytes, early->len, &pkt)) {
-				if (first)
-					in_turn(ep, peer, &pkt);
-				else
-					begun(ep, peer, &pkt);
-				first = false;
-			}
-			free(early);
-			early = next;
+		if (!is_due(early)) {
+			rdm_reorder_put(&peer->early, peer->rx_msg_id, early);
+			return;
 		}
+		peer->rx_msg_id++;
+		play(ep, peer, early, true);
 	}
+}
+
+static void keep_early(struct rdm_ep *ep, struct rdm_peer *peer,
+		       uint32_t msg_id, const struct dev_wc *wc)
+{
+	ep->stats.reordered++;
+	if (rdm_reorder_keep(&peer->early, msg_id, wc->data, wc->len))
+		ep->stats.bad_packets++;
 }
 
 static void numbered_in(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -143,16 +178,26 @@ static void numbered_in(struct rdm_ep *ep, struct rdm_peer *peer,
 	if (u_likely(pkt->msg_id == peer->rx_msg_id)) {
 		peer->rx_msg_id++;
 		in_turn(ep, peer, pkt);
-		if (u_unlikely(!rdm_reorder_empty(&peer->early)))
-			replay(ep, peer);
+		if (u_likely(rdm_reorder_empty(&peer->early)))
+			return;
+		play(ep, peer, rdm_reorder_take(&peer->early, pkt->msg_id),
+		     false);
+		replay(ep, peer);
 	} else if (u_seq_before(pkt->msg_id, peer->rx_msg_id)) {
 		begun(ep, peer, pkt);
 	} else {
-		ep->stats.reordered++;
-		if (rdm_reorder_keep(&peer->early, pkt->msg_id, wc->data,
-				     wc->len))
-			ep->stats.bad_packets++;
+		keep_early(ep, peer, pkt->msg_id, wc);
 	}
+}
+
+/* One that stands for a request which we could not read has no turn. */
+static void longcts_in(struct rdm_ep *ep, struct rdm_peer *peer,
+		       const struct rdm_pkt *pkt, const struct dev_wc *wc)
+{
+	if (u_unlikely(pkt->flags & RDM_PKT_AFTER_NACK))
+		rdm_msg_replace(ep, peer, pkt);
+	else
+		numbered_in(ep, peer, pkt, wc);
 }
 
 /* ---- other packets ------------------------------------------------------------------ */
@@ -168,14 +213,37 @@ static void cts_in(struct rdm_ep *ep, struct rdm_peer *peer,
 		   const struct rdm_pkt *pkt, const struct dev_wc *wc)
 {
 	(void)wc;
-	rdm_bulk_cts(ep, peer, pkt);
+	if (u_pool_space(pkt->send_id) == RDM_SPACE_SERVE)
+		rdm_serve_cts(ep, peer, pkt);
+	else
+		rdm_bulk_cts(ep, peer, pkt);
 }
 
 static void ctsdata_in(struct rdm_ep *ep, struct rdm_peer *peer,
 		       const struct rdm_pkt *pkt, const struct dev_wc *wc)
 {
 	(void)wc;
-	rdm_msg_ctsdata(ep, peer, pkt);
+	switch ((enum rdm_space)u_pool_space(pkt->recv_id)) {
+	case RDM_SPACE_TX:
+		rdm_emul_ctsdata(ep, peer, pkt);
+		break;
+	case RDM_SPACE_MSG:
+		rdm_msg_ctsdata(ep, peer, pkt);
+		break;
+	case RDM_SPACE_SERVE:
+		rdm_serve_ctsdata(ep, peer, pkt);
+		break;
+	default:
+		ep->stats.bad_packets++;
+		break;
+	}
+}
+
+static void readrsp_in(struct rdm_ep *ep, struct rdm_peer *peer,
+		       const struct rdm_pkt *pkt, const struct dev_wc *wc)
+{
+	(void)wc;
+	rdm_emul_readrsp(ep, peer, pkt);
 }
 
 static void done_in(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -192,14 +260,41 @@ static void atomrsp_in(struct rdm_ep *ep, struct rdm_peer *peer,
 	rdm_atomic_result(ep, peer, pkt);
 }
 
-/* A zero-length write without targets only asks for our HANDSHAKE. */
+static void nack_in(struct rdm_ep *ep, struct rdm_peer *peer,
+		    const struct rdm_pkt *pkt, const struct dev_wc *wc)
+{
+	(void)wc;
+	rdm_expose_nack(ep, peer, pkt);
+}
+
+static void error_in(struct rdm_ep *ep, struct rdm_peer *peer,
+		     const struct rdm_pkt *pkt, const struct dev_wc *wc)
+{
+	u_info("a peer has given an operation up (its error %u)", pkt->aux2);
+	if (pkt->aux == RDM_REF_ID) {
+		rdm_error_id(ep, peer, pkt->send_id);
+	} else if (pkt->aux != RDM_REF_MSG && pkt->aux != RDM_REF_SKIP) {
+		ep->stats.bad_packets++;
+	} else if (u_seq_before(pkt->send_id, peer->rx_msg_id)) {
+		rdm_error_message(ep, peer, pkt->send_id);
+	} else {
+		keep_early(ep, peer, pkt->send_id, wc);
+		replay(ep, peer);
+	}
+}
+
 static void write_in(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt, const struct dev_wc *wc)
 {
-	(void)peer;
 	(void)wc;
-	if (pkt->rma_iovcnt)
-		ep->stats.bad_packets++;
+	rdm_serve_write(ep, peer, pkt);
+}
+
+static void read_in(struct rdm_ep *ep, struct rdm_peer *peer,
+		    const struct rdm_pkt *pkt, const struct dev_wc *wc)
+{
+	(void)wc;
+	rdm_serve_read(ep, peer, pkt);
 }
 
 typedef void (*handler)(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -208,28 +303,39 @@ typedef void (*handler)(struct rdm_ep *ep, struct rdm_peer *peer,
 static const handler handlers[256] = {
 	[RDM_PKT_CTS] = cts_in,
 	[RDM_PKT_CTSDATA] = ctsdata_in,
+	[RDM_PKT_READRSP] = readrsp_in,
 	[RDM_PKT_EOR] = done_in,
 	[RDM_PKT_RECEIPT] = done_in,
 	[RDM_PKT_ATOMRSP] = atomrsp_in,
+	[RDM_PKT_READ_NACK] = nack_in,
+	[RDM_PKT_PEER_ERROR] = error_in,
 	[RDM_PKT_HANDSHAKE] = handshake_in,
 	[RDM_PKT_EAGER_RTW] = write_in,
+	[RDM_PKT_LONGCTS_RTW] = write_in,
+	[RDM_PKT_LONGREAD_RTW] = write_in,
+	[RDM_PKT_DC_EAGER_RTW] = write_in,
+	[RDM_PKT_DC_LONGCTS_RTW] = write_in,
+	[RDM_PKT_SHORT_RTR] = read_in,
+	[RDM_PKT_LONGCTS_RTR] = read_in,
 	[RDM_PKT_EAGER_MSGRTM] = numbered_in,
 	[RDM_PKT_EAGER_TAGRTM] = numbered_in,
 	[RDM_PKT_MEDIUM_MSGRTM] = numbered_in,
 	[RDM_PKT_MEDIUM_TAGRTM] = numbered_in,
-	[RDM_PKT_LONGCTS_MSGRTM] = numbered_in,
-	[RDM_PKT_LONGCTS_TAGRTM] = numbered_in,
-	[RDM_PKT_WRITE_RTA] = numbered_in,
-	[RDM_PKT_FETCH_RTA] = numbered_in,
-	[RDM_PKT_COMPARE_RTA] = numbered_in,
+	[RDM_PKT_LONGCTS_MSGRTM] = longcts_in,
+	[RDM_PKT_LONGCTS_TAGRTM] = longcts_in,
 	[RDM_PKT_LONGREAD_MSGRTM] = numbered_in,
 	[RDM_PKT_LONGREAD_TAGRTM] = numbered_in,
+	[RDM_PKT_RUNTREAD_MSGRTM] = numbered_in,
+	[RDM_PKT_RUNTREAD_TAGRTM] = numbered_in,
 	[RDM_PKT_DC_EAGER_MSGRTM] = numbered_in,
 	[RDM_PKT_DC_EAGER_TAGRTM] = numbered_in,
 	[RDM_PKT_DC_MEDIUM_MSGRTM] = numbered_in,
 	[RDM_PKT_DC_MEDIUM_TAGRTM] = numbered_in,
-	[RDM_PKT_DC_LONGCTS_MSGRTM] = numbered_in,
-	[RDM_PKT_DC_LONGCTS_TAGRTM] = numbered_in,
+	[RDM_PKT_DC_LONGCTS_MSGRTM] = longcts_in,
+	[RDM_PKT_DC_LONGCTS_TAGRTM] = longcts_in,
+	[RDM_PKT_WRITE_RTA] = numbered_in,
+	[RDM_PKT_FETCH_RTA] = numbered_in,
+	[RDM_PKT_COMPARE_RTA] = numbered_in,
 	[RDM_PKT_DC_WRITE_RTA] = numbered_in,
 };
 
@@ -277,6 +383,7 @@ U_COLD static void gone(struct rdm_ep *ep, uint64_t cookie)
 static void request_done(struct rdm_ep *ep, const struct dev_wc *wc)
 {
 	struct rdm_ctl *ctl;
+	struct rdm_serve *serve;
 	struct rdm_msg *msg;
 	struct rdm_tx *tx;
 
@@ -294,7 +401,12 @@ static void request_done(struct rdm_ep *ep, const struct dev_wc *wc)
 	case RDM_WR_MSG:
 		msg = u_pool_at(&ep->msgs, (uint32_t)wc->id);
 		if (msg)
-			rdm_msg_wc(ep, msg, wc);
+			rdm_pull_wc(ep, msg, wc);
+		break;
+	case RDM_WR_SERVE:
+		serve = u_pool_at(&ep->serves, (uint32_t)wc->id);
+		if (serve)
+			rdm_serve_wc(ep, serve, wc);
 		break;
 	}
 }

@@ -7,18 +7,23 @@
  *        WAITING              |
  *        (kept) --- match --->+--> COPYING  bytes come in packets -+-> done
  *                             +--> READING  we read, then say EOR -+
+ *                             |       | we cannot read             |
+ *                             |       v                            |
+ *                             |    NACKED --- LONGCTS ---> COPYING |
+ *                             +---- given up by either side -------+
+ *
+ * A runting message is READING while its head comes in packets beside that.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What becomes of the bytes of a type, and what the sender waits for. */
 static const struct msg_kind {
 	bool tagged;
 	bool cts; /* the rest must be granted */
-	bool read; /* the bytes are to be read */
+	bool read; /* the bytes, or those behind the head, are to be read */
 	bool sliced; /* more packets come by themselves */
 	bool receipt; /* the sender waits for a RECEIPT */
 } kinds[256] = {
@@ -30,6 +35,10 @@ static const struct msg_kind {
 	[RDM_PKT_LONGCTS_TAGRTM] = { .tagged = true, .cts = true },
 	[RDM_PKT_LONGREAD_MSGRTM] = { .read = true },
 	[RDM_PKT_LONGREAD_TAGRTM] = { .tagged = true, .read = true },
+	[RDM_PKT_RUNTREAD_MSGRTM] = { .read = true, .sliced = true },
+	[RDM_PKT_RUNTREAD_TAGRTM] = { .tagged = true,
+				      .read = true,
+				      .sliced = true },
 	[RDM_PKT_DC_EAGER_MSGRTM] = { .receipt = true },
 	[RDM_PKT_DC_EAGER_TAGRTM] = { .tagged = true, .receipt = true },
 	[RDM_PKT_DC_MEDIUM_MSGRTM] = { .sliced = true, .receipt = true },
@@ -45,7 +54,7 @@ static const struct msg_kind {
 void rdm_msg_free(struct rdm_ep *ep, struct rdm_msg *msg)
 {
 	rdm_kept_drop(ep, msg);
-	free(msg->seen);
+	rdm_inflow_fini(&msg->in);
 	if (msg->queued)
 		TAILQ_REMOVE(&ep->reading, msg, queue);
 	TAILQ_REMOVE(&msg->peer->msgs, msg, link);
@@ -82,100 +91,132 @@ static void answer(struct rdm_ep *ep, struct rdm_peer *peer, uint8_t type,
 	rdm_ctl_send(ep, peer, &pkt);
 }
 
-static void msg_finish(struct rdm_ep *ep, struct rdm_msg *msg)
+/* What the sender waits for: that it is done, or that it never will be. */
+static void conclude(struct rdm_ep *ep, struct rdm_msg *msg)
 {
 	const struct msg_kind *kind = &kinds[msg->type];
 	struct rdm_peer *peer = msg->peer;
+
+	if (!kind->receipt && !kind->read && !kind->cts)
+		return;
+	if (u_unlikely(msg->err) &&
+	    (msg->err == RDM_ERR_PEER_ABORT ||
+	     rdm_error_tell(ep, peer, RDM_REF_ID, msg->send_id, msg->err)))
+		return;
+	if (kind->receipt)
+		answer(ep, peer, RDM_PKT_RECEIPT, msg->send_id, msg->msg_id, 0);
+	else if (kind->read && msg->runt < msg->total)
+		answer(ep, peer, RDM_PKT_EOR, msg->send_id, 0, u_pool_id(msg));
+}
+
+void rdm_msg_finish(struct rdm_ep *ep, struct rdm_msg *msg)
+{
 	struct rdm_comp comp;
 
 	rdm_msg_describe(ep, msg, &comp);
-	rdm_rx_complete(ep, msg->rx, peer, &comp);
-	if (kind->receipt)
-		answer(ep, peer, RDM_PKT_RECEIPT, msg->send_id, msg->msg_id, 0);
-	else if (kind->read)
-		answer(ep, peer, RDM_PKT_EOR, msg->send_id, 0, u_pool_id(msg));
+	rdm_rx_complete(ep, msg->rx, msg->peer, &comp);
+	conclude(ep, msg);
 	rdm_msg_free(ep, msg);
+}
+
+static bool is_whole(const struct rdm_msg *msg)
+{
+	return !kinds[msg->type].read && msg->in.got == msg->total;
 }
 
 U_COLD void rdm_msg_fail(struct rdm_ep *ep, struct rdm_msg *msg, uint32_t err)
 {
-	bool whole = !kinds[msg->type].read && msg->got == msg->total;
-
-	if (whole)
+	if (is_whole(msg))
 		return;
 	if (!msg->err)
 		msg->err = err;
 	if (msg->rx && !msg->reads)
-		msg_finish(ep, msg);
+		rdm_msg_finish(ep, msg);
+}
+
+/*
+ * A sender that would wait for leave for ever, as it cannot be told, has to
+ * be let send; the bytes go nowhere.
+ */
+static U_COLD void cancel_into_sink(struct rdm_ep *ep, struct rdm_msg *msg)
+{
+	struct rdm_rx *sink = u_pool_get(&ep->rxs);
+	struct rdm_comp comp;
+
+	if (!sink)
+		return;
+	*sink = (struct rdm_rx){ .flags = RDM_DISCARD };
+	rdm_msg_describe(ep, msg, &comp);
+	comp.err = RDM_ERR_CANCELED;
+	rdm_rx_complete(ep, msg->rx, msg->peer, &comp);
+	msg->rx = sink;
+}
+
+U_COLD void rdm_msg_cancel(struct rdm_ep *ep, struct rdm_msg *msg)
+{
+	assert(msg->rx);
+	if (kinds[msg->type].cts && !rdm_error_can_tell(msg->peer))
+		cancel_into_sink(ep, msg);
+	else
+		rdm_msg_fail(ep, msg, RDM_ERR_CANCELED);
 }
 
 /* ---- bytes that come in packets -------------------------------------------------- */
 
-static bool seen_before(struct rdm_msg *msg, uint64_t offset)
-{
-	for (uint32_t i = 0; i < msg->nseen; i++) {
-		if (msg->seen[i] == offset)
-			return true;
-	}
-	if (msg->nseen == msg->seen_max) {
-		uint32_t max = (uint32_t)u_max(16, 2 * msg->seen_max);
-		uint64_t *grown = realloc(msg->seen, max * sizeof(*grown));
-
-		if (!grown)
-			return true;
-		msg->seen = grown;
-		msg->seen_max = max;
-	}
-	msg->seen[msg->nseen++] = offset;
-	return false;
-}
-
 static void grant(struct rdm_ep *ep, struct rdm_msg *msg)
 {
-	uint64_t window = RDM_CTS_PKTS * ((uint64_t)ep->mtu - 32);
-	struct rdm_pkt pkt = {
-		.type = RDM_PKT_CTS,
+	struct rdm_pkt cts = {
 		.send_id = msg->send_id,
 		.recv_id = u_pool_id(msg),
-		.seg_len = u_min(msg->total - msg->got, window),
 	};
 
-	msg->granted = pkt.seg_len;
-	msg->window = msg->got;
-	msg->nseen = 0;
-	rdm_ctl_send(ep, msg->peer, &pkt);
+	rdm_inflow_grant(ep, msg->peer, &msg->in, &cts);
 }
 
-/* A packet brought [offset, offset + payload) of the message. */
-static void msg_bytes(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t offset,
-		      const struct rdm_pkt *pkt)
+/* The payload of a packet, which rdm_inflow has taken note of. */
+static void take_bytes(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t offset,
+		       const struct rdm_pkt *pkt)
 {
-	if (offset > msg->total || pkt->payload_len > msg->total - offset ||
-	    pkt->payload_len > msg->total - msg->got) {
-		ep->stats.bad_packets++;
-		return;
-	}
 	if (msg->rx)
 		rdm_rx_copy(msg->rx, offset, pkt->payload, pkt->payload_len);
 	else
 		rdm_kept_add(ep, msg, offset, pkt);
-	msg->got += pkt->payload_len;
 }
 
-static void copying(struct rdm_ep *ep, struct rdm_msg *msg)
+/* Goes on with a message that has a receive. */
+static void advance(struct rdm_ep *ep, struct rdm_msg *msg)
 {
-	if (msg->got == msg->total || msg->err)
-		msg_finish(ep, msg);
-	else if (kinds[msg->type].cts && !msg->granted)
-		grant(ep, msg);
+	switch ((enum rdm_msg_state)msg->state) {
+	case RDM_MSG_WAITING:
+	case RDM_MSG_NACKED:
+		break;
+	case RDM_MSG_READING:
+		rdm_pull(ep, msg);
+		break;
+	case RDM_MSG_COPYING:
+		if (msg->in.got == msg->in.total || msg->err)
+			rdm_msg_finish(ep, msg);
+		else if (kinds[msg->type].cts && !msg->in.granted)
+			grant(ep, msg);
+		break;
+	}
 }
 
+static void count_bad(struct rdm_ep *ep, int ret)
+{
+	if (ret == -EALREADY)
+		ep->stats.duplicates++;
+	else
+		ep->stats.bad_packets++;
+}
+
+/* From the end: what has begun lately is what more packets come for. */
 struct rdm_msg *rdm_msg_find(struct rdm_peer *peer, uint32_t msg_id)
 {
 	struct rdm_msg *msg;
 
-	TAILQ_FOREACH(msg, &peer->msgs, link) {
-		if (msg->msg_id == msg_id && kinds[msg->type].sliced)
+	TAILQ_FOREACH_REVERSE(msg, &peer->msgs, rdm_msg_list, link) {
+		if (msg->msg_id == msg_id)
 			return msg;
 	}
 	return NULL;
@@ -184,134 +225,53 @@ struct rdm_msg *rdm_msg_find(struct rdm_peer *peer, uint32_t msg_id)
 void rdm_msg_more(struct rdm_ep *ep, struct rdm_msg *msg,
 		  const struct rdm_pkt *pkt)
 {
-	if (pkt->type != msg->type || pkt->total != msg->total) {
-		ep->stats.bad_packets++;
+	int ret = -EBADMSG;
+
+	if (pkt->type == msg->type && kinds[msg->type].sliced &&
+	    pkt->total == msg->total)
+		ret = rdm_inflow_slice(&msg->in, pkt->offset, pkt->payload_len);
+	if (ret) {
+		count_bad(ep, ret);
 		return;
 	}
-	if (seen_before(msg, pkt->offset)) {
-		ep->stats.duplicates++;
-		return;
-	}
-	msg_bytes(ep, msg, pkt->offset, pkt);
-	if (msg->state == RDM_MSG_COPYING)
-		copying(ep, msg);
+	take_bytes(ep, msg, pkt->offset, pkt);
+	advance(ep, msg);
 }
 
 void rdm_msg_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt)
 {
 	struct rdm_msg *msg = u_pool_at(&ep->msgs, pkt->recv_id);
+	int ret = -EBADMSG;
 
-	if (!msg || msg->peer != peer || msg->state != RDM_MSG_COPYING ||
-	    !pkt->payload_len || pkt->payload_len > msg->granted ||
-	    pkt->offset < msg->window) {
+	if (msg && msg->peer == peer && msg->state == RDM_MSG_COPYING)
+		ret = rdm_inflow_granted(&msg->in, pkt->offset,
+					 pkt->payload_len);
+	if (ret) {
+		count_bad(ep, ret);
+		return;
+	}
+	take_bytes(ep, msg, pkt->offset, pkt);
+	advance(ep, msg);
+}
+
+/* What a sender says instead of a request that we could not read. */
+void rdm_msg_replace(struct rdm_ep *ep, struct rdm_peer *peer,
+		     const struct rdm_pkt *pkt)
+{
+	struct rdm_msg *msg = rdm_msg_find(peer, pkt->msg_id);
+
+	if (!msg || msg->state != RDM_MSG_NACKED || pkt->total != msg->total ||
+	    kinds[pkt->type].tagged != msg->tagged || pkt->payload_len) {
 		ep->stats.bad_packets++;
 		return;
 	}
-	if (seen_before(msg, pkt->offset)) {
-		ep->stats.duplicates++;
-		return;
-	}
-	msg->granted -= pkt->payload_len;
-	msg_bytes(ep, msg, pkt->offset, pkt);
-	copying(ep, msg);
-}
-
-/* ---- bytes that we read ------------------------------------------------------------- */
-
-/* Where [asked, ...) lies at the peer: address, key; returns bytes there. */
-static uint64_t read_source(const struct rdm_msg *msg, uint64_t *addr,
-			    uint64_t *key)
-{
-	uint64_t offset = msg->asked;
-
-	for (uint32_t i = 0; i < msg->iovcnt; i++) {
-		const struct rdm_pkt_iov *iov = &msg->read_iov[i];
-
-		if (offset < iov->len) {
-			*addr = iov->addr + offset;
-			*key = iov->key;
-			return iov->len - offset;
-		}
-		offset -= iov->len;
-	}
-	return 0;
-}
-
-static int read_post(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t want)
-{
-	struct iovec local[RDM_IOV_MAX];
-	struct dev_wr wr = {
-		.id = rdm_wr_id(RDM_WR_MSG, u_pool_id(msg)),
-		.ah = msg->peer->ah,
-		.op = DEV_READ,
-		.iov = local,
-		.iovcnt = 1,
-	};
-	int ret;
-
-	wr.len = read_source(msg, &wr.remote, &wr.rkey);
-	wr.len = u_min(wr.len, want - msg->asked);
-	wr.len = u_min(wr.len, ep->config.dev->info.max_rdma);
-	rdm_iov_slice(msg->rx->iov, msg->rx->iovcnt, msg->asked, wr.len, local);
-	wr.len = local[0].iov_len;
-	ret = dev_post(ep->qp, &wr, 1);
-	if (ret != 1)
-		return -EAGAIN;
-	msg->asked += wr.len;
-	if (!wr.done)
-		msg->reads++;
-	return 0;
-}
-
-static bool read_all(struct rdm_ep *ep, struct rdm_msg *msg)
-{
-	uint64_t want = u_min(msg->total, msg->rx->capacity);
-
-	while (!msg->err && msg->asked < want) {
-		if (read_post(ep, msg, want))
-			return false;
-	}
-	return true;
-}
-
-static void reading(struct rdm_ep *ep, struct rdm_msg *msg)
-{
-	if (!read_all(ep, msg)) {
-		if (!msg->queued)
-			TAILQ_INSERT_TAIL(&ep->reading, msg, queue);
-		msg->queued = true;
-		ep->busy = true;
-	} else if (!msg->reads) {
-		msg_finish(ep, msg);
-	}
-}
-
-void rdm_msg_wc(struct rdm_ep *ep, struct rdm_msg *msg, const struct dev_wc *wc)
-{
-	assert(msg->reads);
-	msg->reads--;
-	if (wc->status && !msg->err)
-		msg->err = rdm_peer_err(msg->peer, wc->status);
-	if (!msg->reads && !msg->queued)
-		reading(ep, msg);
-}
-
-void rdm_msg_read_on(struct rdm_ep *ep)
-{
-	struct rdm_msg *msg = TAILQ_FIRST(&ep->reading);
-
-	while (msg) {
-		struct rdm_msg *next = TAILQ_NEXT(msg, queue);
-
-		if (read_all(ep, msg)) {
-			TAILQ_REMOVE(&ep->reading, msg, queue);
-			msg->queued = false;
-			if (!msg->reads)
-				msg_finish(ep, msg);
-		}
-		msg = next;
-	}
+	msg->type = pkt->type;
+	msg->send_id = pkt->send_id;
+	msg->state = RDM_MSG_COPYING;
+	msg->in.total = msg->total;
+	msg->in.got = msg->runt;
+	advance(ep, msg);
 }
 
 /* ---- the beginning ---------------------------------------------------------------------- */
@@ -325,13 +285,9 @@ void rdm_msg_match(struct rdm_ep *ep, struct rdm_msg *msg, struct rdm_rx *rx)
 	for (kept = msg->kept; kept; kept = kept->next)
 		rdm_rx_copy(rx, kept->offset, kept->bytes, kept->len);
 	rdm_kept_drop(ep, msg);
-	if (kinds[msg->type].read && !msg->err) {
-		msg->state = RDM_MSG_READING;
-		reading(ep, msg);
-	} else {
-		msg->state = RDM_MSG_COPYING;
-		copying(ep, msg);
-	}
+	msg->state = kinds[msg->type].read && !msg->err ? RDM_MSG_READING :
+							  RDM_MSG_COPYING;
+	advance(ep, msg);
 }
 
 void rdm_msg_discard(struct rdm_ep *ep, struct rdm_msg *msg)
@@ -361,6 +317,8 @@ static struct rdm_msg *msg_new(struct rdm_ep *ep, struct rdm_peer *peer,
 	msg->tag = pkt->tag;
 	msg->data = pkt->cq_data;
 	msg->total = total;
+	msg->runt = kinds[pkt->type].read ? pkt->seg_len : 0;
+	rdm_inflow_init(&msg->in, kinds[pkt->type].read ? msg->runt : total);
 	msg->iovcnt = pkt->read_iovcnt;
 	for (uint32_t i = 0; i < pkt->read_iovcnt; i++)
 		msg->read_iov[i] = pkt->read_iov[i];
@@ -368,28 +326,11 @@ static struct rdm_msg *msg_new(struct rdm_ep *ep, struct rdm_peer *peer,
 	return msg;
 }
 
-/* Sum of what is offered to be read, or 0 when it wraps. */
-static uint64_t offered(const struct rdm_pkt *pkt)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < pkt->read_iovcnt; i++) {
-		if (pkt->read_iov[i].len > UINT64_MAX - sum)
-			return 0;
-		sum += pkt->read_iov[i].len;
-	}
-	return sum;
-}
-
-/* Whether a first packet says things that go together. */
+/* Whether all that is to be read is offered. */
 static bool sane(const struct rdm_pkt *pkt, const struct msg_kind *kind)
 {
-	if (kind->read)
-		return pkt->total == offered(pkt);
-	if (kind->sliced)
-		return pkt->offset <= pkt->total &&
-		       pkt->payload_len <= pkt->total - pkt->offset;
-	return !kind->cts || pkt->payload_len <= pkt->total;
+	return !kind->read ||
+	       pkt->total == rdm_pkt_iov_len(pkt->read_iov, pkt->read_iovcnt);
 }
 
 static void msg_begin(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -408,15 +349,17 @@ static void msg_begin(struct rdm_ep *ep, struct rdm_peer *peer,
 						    .err = RDM_ERR_NOMEM });
 		return;
 	}
-	if (kind->sliced)
-		seen_before(msg, pkt->offset);
 	if (!rx) {
 		ep->stats.unexpected++;
 		rdm_kept_hold(ep, msg, sizeof(*msg));
 	}
 	msg->rx = rx;
-	if (!kind->read)
-		msg_bytes(ep, msg, kind->sliced ? pkt->offset : 0, pkt);
+	if (kind->sliced)
+		rdm_inflow_slice(&msg->in, pkt->offset, pkt->payload_len);
+	else
+		msg->in.got = pkt->payload_len;
+	if (pkt->payload_len)
+		take_bytes(ep, msg, pkt->offset, pkt);
 	if (rx) {
 		rdm_msg_match(ep, msg, rx);
 		return;

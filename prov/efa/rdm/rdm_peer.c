@@ -8,7 +8,7 @@
  * message numbers must go on where they were when an address is removed and
  * inserted again. A restarted process has another connid, so another peer.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +59,7 @@ static struct rdm_peer *peer_new(struct rdm_ep *ep, const struct dev_addr *addr)
 	peer->av_generation = rdm_av_generation(ep->config.av) - 1;
 	TAILQ_INIT(&peer->txs);
 	TAILQ_INIT(&peer->msgs);
+	TAILQ_INIT(&peer->serves);
 	TAILQ_INIT(&peer->parked);
 	if (dev_ah_open(ep->qp, addr, u_pool_id(peer), &peer->ah)) {
 		u_pool_put(&ep->peers, peer);
@@ -237,6 +238,8 @@ U_COLD void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 	peer->features = pkt->features;
 	peer->device_version = pkt->device_version;
 	peer->keep_raw = pkt->features & RDM_FEATURE_KEEP_RAW_ADDR;
+	peer->by_connid = !peer->keep_raw &&
+			  (pkt->features & RDM_FEATURE_CONNID);
 	peer->shaken = true;
 	while ((tx = TAILQ_FIRST(&peer->parked))) {
 		TAILQ_REMOVE(&peer->parked, tx, queue);
@@ -275,6 +278,7 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 		rdm_msg_fail(ep, msg, err);
 		msg = next;
 	}
+	rdm_serve_drop(ep, peer);
 	rdm_reorder_clear(&peer->early);
 }
 

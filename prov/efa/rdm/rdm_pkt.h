@@ -72,12 +72,17 @@ enum rdm_pkt_flags {
 	RDM_PKT_TAGGED = 0x0008,
 	RDM_PKT_ATOMIC = 0x0020,
 	RDM_PKT_AFTER_NACK = 0x2000,
+	/* CTS. */
+	RDM_PKT_OF_READ = 0x0080, /* it is for the answer to a read */
 	/* HANDSHAKE. */
 	RDM_PKT_HOST_ID = 0x0001,
 	RDM_PKT_DEVICE_VERSION = 0x0002,
 	RDM_PKT_USER_QP = 0x0004,
 	RDM_PKT_P2P = 0x0008,
 };
+
+/* The device version whose RDMA read does not get on with that of others. */
+#define RDM_FIRST_DEVICE 0xefa0
 
 enum rdm_features {
 	RDM_FEATURE_READ = 1 << 0,
@@ -90,6 +95,13 @@ enum rdm_features {
 	RDM_FEATURE_USER_QP = 1 << 7,
 	RDM_FEATURE_UNSOLICITED = 1 << 8,
 	RDM_FEATURE_PEER_ERROR = 1 << 9,
+};
+
+/* What a PEER_ERROR names, in its send_id. */
+enum rdm_ref {
+	RDM_REF_ID = 0, /* an id that its receiver gave */
+	RDM_REF_MSG = 1, /* a message number: no more of it comes */
+	RDM_REF_SKIP = 2, /* a message number of which nothing ever came */
 };
 
 /*
@@ -111,6 +123,17 @@ struct rdm_pkt_iov {
 	uint64_t addr, len, key;
 };
 
+/* Bytes of a list that was parsed: they can be added. */
+static inline uint64_t rdm_pkt_iov_len(const struct rdm_pkt_iov *iov,
+				       uint32_t n)
+{
+	uint64_t len = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		len += iov[i].len;
+	return len;
+}
+
 /* Every field; which of them a type has is said by its row. */
 struct rdm_pkt {
 	uint8_t type; /* enum rdm_pkt_type */
@@ -121,7 +144,7 @@ struct rdm_pkt {
 			     of whatever kind */
 	uint32_t recv_id; /* receiver's operation */
 	uint32_t credit; /* credit_request; window of a READ request */
-	uint32_t aux; /* PEER_ERROR: reference kind; atomics: op */
+	uint32_t aux; /* PEER_ERROR: enum rdm_ref; atomics: op */
 	uint32_t aux2; /* PEER_ERROR: error number; atomics: datatype */
 	uint64_t tag;
 	uint64_t total; /* bytes of the whole message */

@@ -38,6 +38,19 @@ static struct rdm_keyq *table_new(void)
 	return table;
 }
 
+void rdm_reorder_put(struct rdm_reorder *r, uint32_t msg_id,
+		     struct rdm_reorder_pkt *pkts)
+{
+	while (pkts) {
+		struct rdm_reorder_pkt *next = pkts->next;
+
+		pkts->node.hash = hash_of(msg_id);
+		rdm_keyq_add(r->table, &pkts->node);
+		r->bytes += size_of(pkts->len);
+		pkts = next;
+	}
+}
+
 int rdm_reorder_keep(struct rdm_reorder *r, uint32_t msg_id, const void *bytes,
 		     uint32_t len)
 {
@@ -53,9 +66,7 @@ int rdm_reorder_keep(struct rdm_reorder *r, uint32_t msg_id, const void *bytes,
 	pkt->next = NULL;
 	pkt->len = len;
 	memcpy(pkt->bytes, bytes, len);
-	pkt->node.hash = hash_of(msg_id);
-	rdm_keyq_add(r->table, &pkt->node);
-	r->bytes += size_of(len);
+	rdm_reorder_put(r, msg_id, pkt);
 	return 0;
 }
 

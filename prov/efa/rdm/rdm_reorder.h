@@ -42,6 +42,10 @@ static inline bool rdm_reorder_empty(const struct rdm_reorder *r)
 struct rdm_reorder_pkt *rdm_reorder_take(struct rdm_reorder *r,
 					 uint32_t msg_id);
 
+/* Keeps again what was taken. */
+void rdm_reorder_put(struct rdm_reorder *r, uint32_t msg_id,
+		     struct rdm_reorder_pkt *pkts);
+
 /* Frees all; the store may be used again. */
 void rdm_reorder_clear(struct rdm_reorder *r);
 

@@ -1,25 +1,58 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * rdm_rma.c - remote memory access by the device's RDMA read and write
+ * rdm_rma.c - remote memory access: by the device's RDMA where both ends have
+ * it, else in packets (rdm_emul.c)
  *
  * The peer's features must be known first: an operation that is early asks for
  * its HANDSHAKE (a write request of nothing) and waits on peer->parked.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool peer_can(const struct rdm_ep *ep, const struct rdm_peer *peer,
-		     bool read)
+/* ---- by the device -------------------------------------------------------- */
+
+static uint64_t shared(const struct rdm_ep *ep, const struct rdm_tx *tx)
 {
-	return peer->features & ep->features &
-	       (read ? RDM_FEATURE_READ : RDM_FEATURE_WRITE);
+	return tx->peer->features & ep->features;
 }
 
-/* One piece: as much as lies in one local element and one device operation. */
-static int rma_post(struct rdm_ep *ep, struct rdm_tx *tx)
+/*
+ * Data comes with the one request of a write that has a piece only, so that
+ * its length is that of the write; and peers must agree about what it uses up.
+ */
+static bool data_can(const struct rdm_ep *ep, const struct rdm_tx *tx)
+{
+	return tx->iovcnt == 1 && tx->rma_iovcnt == 1 &&
+	       tx->len <= ep->config.dev->info.max_rdma &&
+	       !((tx->peer->features ^ ep->features) & RDM_FEATURE_UNSOLICITED);
+}
+
+/* Devices of the first generation and later ones do not read each other. */
+static bool reads_match(const struct rdm_ep *ep, const struct rdm_peer *peer)
+{
+	return (ep->config.dev->info.version == RDM_FIRST_DEVICE) ==
+	       (peer->device_version == RDM_FIRST_DEVICE);
+}
+
+bool rdm_can_read(const struct rdm_ep *ep, const struct rdm_peer *peer)
+{
+	return (peer->features & ep->features & RDM_FEATURE_READ) &&
+	       reads_match(ep, peer);
+}
+
+static bool device_can(const struct rdm_ep *ep, const struct rdm_tx *tx)
+{
+	if (tx->kind == RDM_TX_READ)
+		return rdm_can_read(ep, tx->peer);
+	return (shared(ep, tx) & RDM_FEATURE_WRITE) &&
+	       (!(tx->flags & RDM_DATA) || data_can(ep, tx));
+}
+
+/* One piece: as much as lies in one element of both ends and one operation. */
+static int device_post(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	uint64_t left = tx->len - tx->sent;
 	struct iovec local[RDM_IOV_MAX] = { { .iov_len = 0 } };
@@ -29,18 +62,20 @@ static int rma_post(struct rdm_ep *ep, struct rdm_tx *tx)
 		.op = tx->kind == RDM_TX_READ ? DEV_READ : DEV_WRITE,
 		.iov = local,
 		.iovcnt = 1,
-		.rkey = tx->key,
-		.remote = tx->remote + tx->sent,
 		.mr = tx->copy ? NULL : tx->local_mr,
 	};
-	bool last;
+	uint64_t there;
 	int ret;
 
+	wr.remote = tx->rma_iov[0].addr;
+	wr.rkey = tx->rma_iov[0].key;
+	there = rdm_iov_at(tx->rma_iov, tx->rma_iovcnt, tx->sent, &wr.remote,
+			   &wr.rkey);
 	rdm_iov_slice(tx->iov, tx->iovcnt, tx->sent,
-		      u_min(left, ep->config.dev->info.max_rdma), local);
+		      u_min(u_min(left, there), ep->config.dev->info.max_rdma),
+		      local);
 	wr.len = local[0].iov_len;
-	last = wr.len == left;
-	if (last && (tx->flags & RDM_DATA)) {
+	if (tx->flags & RDM_DATA) {
 		wr.op = DEV_WRITE_IMM;
 		wr.imm = (uint32_t)tx->data;
 	}
@@ -50,29 +85,68 @@ static int rma_post(struct rdm_ep *ep, struct rdm_tx *tx)
 	tx->sent += wr.len;
 	if (!wr.done)
 		tx->wrs++;
-	if (last)
+	if (wr.len == left)
 		tx->state = RDM_TX_SENT;
 	return 0;
 }
 
+static int device_start(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	int ret = 0;
+
+	while (tx->state == RDM_TX_SENDING && !ret)
+		ret = device_post(ep, tx);
+	/* What has begun goes on later, or ends as an operation. */
+	if (!ret || !tx->sent)
+		return ret;
+	if (ret != -EAGAIN) {
+		tx->err = DEV_BAD_OP;
+		tx->state = RDM_TX_SENT;
+	}
+	return 0;
+}
+
+/* ---- either way ------------------------------------------------------------ */
+
+/* 0: begun, the state says what is left to do; -EAGAIN; -errno. */
+static int start(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	tx->state = RDM_TX_SENDING;
+	if (device_can(ep, tx))
+		return device_start(ep, tx);
+	return rdm_emul_start(ep, tx);
+}
+
+static uint32_t err_of(int ret)
+{
+	switch (ret) {
+	case -EOPNOTSUPP:
+		return DEV_FEATURE;
+	case -ENOMEM:
+		return RDM_ERR_NOMEM;
+	default:
+		return DEV_BAD_OP;
+	}
+}
+
+/* False: there is no room. Then state is SENDING. */
 bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	if (!peer_can(ep, tx->peer, tx->kind == RDM_TX_READ)) {
-		tx->err = DEV_FEATURE;
-		tx->state = RDM_TX_SENT;
-		return true;
-	}
-	while (tx->state == RDM_TX_SENDING) {
-		int ret = rma_post(ep, tx);
+	int ret;
 
-		if (ret == -EAGAIN)
-			return false;
-		if (ret) {
-			tx->err = DEV_BAD_OP;
-			tx->state = RDM_TX_SENT;
-		}
+	if (tx->type)
+		return rdm_bulk_resume(ep, tx);
+	ret = start(ep, tx);
+	if (ret == -EAGAIN) {
+		tx->type = 0;
+		tx->state = RDM_TX_SENDING;
+		return false;
 	}
-	return true;
+	if (ret) {
+		tx->err = err_of(ret);
+		tx->state = RDM_TX_SENT;
+	}
+	return tx->state != RDM_TX_SENDING;
 }
 
 /*
@@ -133,10 +207,16 @@ static int tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
 
 	rdm_tx_init(tx, peer, &send, rdm_iov_len(op->iov, op->iovcnt));
 	tx->kind = op->read ? RDM_TX_READ : RDM_TX_WRITE;
-	tx->remote = op->remote;
-	tx->key = op->key;
+	tx->rma_iovcnt = op->rma_iovcnt;
+	for (uint32_t i = 0; i < op->rma_iovcnt; i++)
+		tx->rma_iov[i] = (struct rdm_pkt_iov){ op->rma_iov[i].addr,
+						       op->rma_iov[i].len,
+						       op->rma_iov[i].key };
 	tx->local_mr = op->mr;
-	return (op->flags & RDM_INJECT) && tx->len ? tx_copy(tx) : 0;
+	if (!(op->flags & RDM_INJECT))
+		return 0;
+	tx->flags &= ~(uint32_t)RDM_DELIVERY;
+	return tx->len ? tx_copy(tx) : 0;
 }
 
 int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
@@ -147,8 +227,6 @@ int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 
 	if (!peer)
 		return -EINVAL;
-	if (peer->shaken && !peer_can(ep, peer, op->read))
-		return -EOPNOTSUPP;
 	tx = u_pool_get(&ep->txs);
 	if (!tx)
 		return -EAGAIN;
@@ -156,18 +234,15 @@ int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 		rdm_tx_free(ep, tx);
 		return -ENOMEM;
 	}
-	tx->state = RDM_TX_SENDING;
-	ret = peer->shaken ? rma_post(ep, tx) : park(ep, tx);
+	ret = peer->shaken ? start(ep, tx) : park(ep, tx);
 	if (ret) {
 		rdm_tx_free(ep, tx);
 		return ret;
 	}
-	if (tx->state == RDM_TX_PARKED)
-		return 0;
-	if (rdm_rma_resume(ep, tx))
-		rdm_tx_settle(ep, tx);
-	else
+	if (tx->state == RDM_TX_SENDING)
 		rdm_tx_queue(ep, tx);
+	else
+		rdm_tx_settle(ep, tx);
 	return 0;
 }
 

@@ -6,7 +6,7 @@
  * each message takes a part off its front. Its last completion, when all
  * parts are done, carries RDM_COMP_MULTI.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,16 +32,12 @@ static void rx_unpost(struct rdm_ep *ep, struct rdm_rx *rx)
 	rdm_match_unpost(match_of(ep, rx->flags & RDM_TAGGED), &rx->match);
 }
 
-void rdm_rx_copy(struct rdm_rx *rx, uint64_t offset, const void *bytes,
+void rdm_iov_put(const struct iovec *iov, uint64_t offset, const void *bytes,
 		 uint64_t n)
 {
 	const uint8_t *from = bytes;
 
-	if (offset >= rx->capacity)
-		return;
-	n = u_min(n, rx->capacity - offset);
-	for (uint32_t i = 0; n; i++) {
-		const struct iovec *iov = &rx->iov[i];
+	for (; n; iov++) {
 		uint64_t part;
 
 		if (offset >= iov->iov_len) {
@@ -54,6 +50,14 @@ void rdm_rx_copy(struct rdm_rx *rx, uint64_t offset, const void *bytes,
 		n -= part;
 		offset = 0;
 	}
+}
+
+void rdm_rx_copy(struct rdm_rx *rx, uint64_t offset, const void *bytes,
+		 uint64_t n)
+{
+	if (offset < rx->capacity)
+		rdm_iov_put(rx->iov, offset, bytes,
+			    u_min(n, rx->capacity - offset));
 }
 
 /* ---- taking and completing -------------------------------------------------- */
@@ -317,6 +321,24 @@ int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op)
 	return 0;
 }
 
+/* A receive that has a part of its message; parts of a buffer go on. */
+static int cancel_matched(struct rdm_ep *ep, void *context)
+{
+	struct rdm_msg *msg;
+	uint32_t cursor = 0;
+
+	while ((msg = u_pool_next(&ep->msgs, &cursor))) {
+		const struct rdm_rx *rx = msg->rx;
+
+		if (!rx || rx->context != context || rx->parent ||
+		    (rx->flags & RDM_DISCARD) || msg->err)
+			continue;
+		rdm_msg_cancel(ep, msg);
+		return 0;
+	}
+	return -ENOENT;
+}
+
 int rdm_cancel(struct rdm_ep *ep, void *context)
 {
 	struct rdm_comp comp;
@@ -327,7 +349,7 @@ int rdm_cancel(struct rdm_ep *ep, void *context)
 			break;
 	}
 	if (!rx)
-		return -ENOENT;
+		return cancel_matched(ep, context);
 	rx_unpost(ep, rx);
 	comp = (struct rdm_comp){
 		.context = context,

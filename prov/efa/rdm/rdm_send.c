@@ -6,7 +6,7 @@
  * top-down in rdm_send: look up the peer, write the header, post. Everything
  * else goes through send_slow, which chooses the protocol by length.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <errno.h>
 #include <string.h>
@@ -104,22 +104,18 @@ static inline int send_eager(struct rdm_ep *ep, struct rdm_peer *peer,
 	return 0;
 }
 
-static bool can_read(const struct rdm_ep *ep, const struct rdm_peer *peer)
-{
-	return peer->shaken &&
-	       (peer->features & ep->features & RDM_FEATURE_READ) != 0;
-}
-
 static int start(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_tx *tx)
 {
 	int ret;
 
-	if (tx->len >= ep->config.read_min && can_read(ep, peer) &&
-	    !(tx->flags & RDM_INJECT)) {
+	if (tx->len >= ep->config.read_min && peer->shaken &&
+	    !(tx->flags & RDM_INJECT) && rdm_can_read(ep, peer)) {
 		ret = rdm_longread_start(ep, tx);
 		if (ret != -ENOMEM)
 			return ret;
 	}
+	if ((tx->flags & RDM_DELIVERY) && !rdm_can_deliver(ep, peer))
+		return -EOPNOTSUPP;
 	ret = rdm_eager_start(ep, tx);
 	if (ret != -EMSGSIZE)
 		return ret;
@@ -127,6 +123,7 @@ static int start(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_tx *tx)
 		return -EMSGSIZE;
 	if (tx->len <= ep->config.medium_max)
 		return rdm_medium_start(ep, tx);
+	tx->type = rdm_bulk_type(tx, rdm_longcts_types);
 	return rdm_longcts_start(ep, tx);
 }
 
@@ -167,7 +164,7 @@ int rdm_send(struct rdm_ep *ep, const struct rdm_send *op)
 		return -EINVAL;
 	len = op->iovcnt == 1 ? op->iov[0].iov_len :
 				rdm_iov_len(op->iov, op->iovcnt);
-	if (u_likely(len <= ep->eager_max && peer->shaken && !peer->keep_raw &&
+	if (u_likely(len <= ep->eager_max && peer->by_connid &&
 		     !(op->flags & RDM_DELIVERY))) {
 		hdr_len =
 			eager_hdr(hdr, op, peer->tx_msg_id, ep->qp->addr.qkey);

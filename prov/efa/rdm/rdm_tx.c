@@ -5,7 +5,7 @@
  * An operation ends (rdm_tx_settle) when all its packets are posted, each of
  * them is done, and the peer said so where the protocol has it say so.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,8 +57,9 @@ void rdm_tx_init(struct rdm_tx *tx, struct rdm_peer *peer,
 
 void rdm_tx_free(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	for (uint32_t i = 0; i < tx->mrcnt; i++)
-		dev_mr_close(tx->mr[i]);
+	rdm_conceal(ep, tx);
+	tx->peer->runting -= tx->runt;
+	rdm_inflow_fini(&tx->in);
 	free(tx->copy);
 	TAILQ_REMOVE(&tx->peer->txs, tx, link);
 	u_pool_put(&ep->txs, tx);
@@ -116,6 +117,8 @@ void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
 		.err = tx->err,
 	};
 	rdm_count(ep, kinds[tx->kind].use, !tx->err);
+	if (u_unlikely(tx->broke))
+		rdm_error_tell_tx(ep, tx);
 	if (u_unlikely(tx->err))
 		rdm_complete_error(ep, ep->config.tx_cq, &comp, 0, tx->peer);
 	else if (tx->flags & RDM_COMPLETION)
@@ -147,10 +150,13 @@ void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc)
 {
 	assert(tx->wrs);
 	tx->wrs--;
-	if (u_unlikely(wc->status))
+	if (u_unlikely(wc->status)) {
+		tx->broke |= !tx->err;
 		rdm_tx_fail(ep, tx, rdm_peer_err(tx->peer, wc->status));
-	else
+	} else {
+		tx->acked = true;
 		rdm_tx_settle(ep, tx);
+	}
 }
 
 /* ---- control packets ------------------------------------------------------ */
@@ -158,10 +164,10 @@ void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc)
 void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
 		      struct rdm_pkt *pkt)
 {
-	if (pkt->type < RDM_PKT_REQ || (peer->shaken && !peer->keep_raw)) {
+	if (pkt->type < RDM_PKT_REQ || peer->by_connid) {
 		pkt->flags |= RDM_PKT_CONNID;
 		pkt->connid = ep->qp->addr.qkey;
-	} else {
+	} else if (!peer->shaken || peer->keep_raw) {
 		pkt->flags |= RDM_PKT_RAW_ADDR;
 		pkt->raw = ep->qp->addr;
 	}

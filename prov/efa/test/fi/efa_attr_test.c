@@ -100,13 +100,27 @@ static void caps__unknown_ones(void **state)
 		FI_FENCE,	   FI_SOURCE_ERR,     FI_HMEM,
 		FI_SHARED_AV,	   FI_NAMED_RX_CTX,   FI_PEER,
 		UINT64_C(1) << 45, UINT64_C(1) << 46, UINT64_C(1) << 48,
-		FI_RMA_EVENT,
 	};
 
 	for (size_t i = 0; i < u_array_size(unknown); i++) {
 		hints->caps = FI_MSG | unknown[i];
 		assert_int_equal(get(), -FI_ENODATA);
 	}
+}
+
+/* It makes RMA slower, so nobody gets it who did not ask. */
+static void caps__rma_event_is_given_when_asked_for(void **state)
+{
+	hints->caps = FI_RMA | FI_RMA_EVENT;
+	assert_int_equal(get(), 0);
+	assert_true(info->caps & FI_RMA_EVENT);
+	assert_true(info->rx_attr->caps & FI_RMA_EVENT);
+	hints->caps = FI_RMA;
+	assert_int_equal(get(), 0);
+	assert_false(info->caps & FI_RMA_EVENT);
+	hints->caps = 0;
+	assert_int_equal(get(), 0);
+	assert_false(info->caps & FI_RMA_EVENT);
 }
 
 static void caps__of_each_side_are_subsets(void **state)
@@ -408,6 +422,7 @@ int main(void)
 		TEST(caps__atomics_alone),
 		TEST(caps__one_direction),
 		TEST(caps__unknown_ones),
+		TEST(caps__rma_event_is_given_when_asked_for),
 		TEST(caps__of_each_side_are_subsets),
 		TEST(mode__rdm_requires_none),
 		TEST(mode__dgram_requires_prefix),

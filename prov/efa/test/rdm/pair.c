@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pair_watch.h"
 #include "rdm/rdm_ep.h"
 
-static void end_open(struct pair_end *e, const struct pair_options *o)
+static void end_open(struct pair_end *e, const struct pair_options *o,
+		     uint64_t features_off)
 {
 	struct rdm_ep_config config;
 
@@ -23,10 +25,15 @@ static void end_open(struct pair_end *e, const struct pair_options *o)
 		.tx_cq = e->cq,
 		.rx_cq = e->cq,
 		.cntr = { [RDM_CNTR_SEND] = &e->sends,
-			  [RDM_CNTR_RECV] = &e->recvs },
+			  [RDM_CNTR_RECV] = &e->recvs,
+			  [RDM_CNTR_REMOTE_READ] = &e->remote_reads,
+			  [RDM_CNTR_REMOTE_WRITE] = &e->remote_writes },
 		.tx_size = 1024,
 		.medium_max = PAIR_MEDIUM,
 		.read_min = PAIR_READ,
+		.write_read_min = PAIR_READ_WRITE,
+		.runt_size = o->runt_size,
+		.features_off = features_off,
 		.unexpected_max = o->unexpected_max ? o->unexpected_max :
 						      1 << 20,
 		.min_multi_recv = 64,
@@ -47,8 +54,9 @@ static void end_close(struct pair_end *e)
 void pair_open(struct pair *p, const struct pair_options *o)
 {
 	memset(p, 0, sizeof(*p));
-	end_open(&p->a, o);
-	end_open(&p->b, o);
+	pair_watch_start();
+	end_open(&p->a, o, o->a_off);
+	end_open(&p->b, o, o->b_off);
 	assert_int_equal(rdm_av_insert(p->a.av, &p->b.addr, &p->a.peer), 0);
 	assert_int_equal(rdm_av_insert(p->b.av, &p->a.addr, &p->b.peer), 0);
 }
@@ -57,6 +65,7 @@ void pair_close(struct pair *p)
 {
 	end_close(&p->a);
 	end_close(&p->b);
+	pair_watch_stop();
 }
 
 /* Rounds without a packet after which nothing will come: one progress takes
@@ -136,7 +145,12 @@ void pair_fill(void *buf, uint32_t n, uint64_t len)
 
 void pair_check(const void *buf, uint32_t n, uint64_t len)
 {
-	for (uint64_t i = 0; i < len; i++) {
+	pair_check_rest(buf, n, 0, len);
+}
+
+void pair_check_rest(const void *buf, uint32_t n, uint64_t from, uint64_t len)
+{
+	for (uint64_t i = from; i < len; i++) {
 		if (((const uint8_t *)buf)[i] != pair_byte(n, i))
 			fail_msg("message %u differs at byte %lu", n,
 				 (unsigned long)i);

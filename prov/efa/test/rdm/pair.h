@@ -20,12 +20,13 @@
 #define PAIR_MTU 1024
 #define PAIR_MEDIUM 8192
 #define PAIR_READ 65536
+#define PAIR_READ_WRITE 16384
 
 struct pair_end {
 	struct dev *dev;
 	struct rdm_av *av;
 	struct rdm_cq *cq;
-	struct rdm_cntr sends, recvs;
+	struct rdm_cntr sends, recvs, remote_reads, remote_writes;
 	struct rdm_ep *ep;
 	struct dev_qp *qp; /* of ep, found by its first packet */
 	struct dev_addr addr;
@@ -40,6 +41,8 @@ struct pair_options {
 	bool by_completion; /* devices answer by completions, not at post */
 	uint32_t caps; /* enum dev_caps */
 	size_t unexpected_max; /* 0: 1 MiB */
+	uint64_t a_off, b_off; /* features not to use */
+	size_t runt_size;
 };
 
 void pair_open(struct pair *p, const struct pair_options *o);
@@ -49,6 +52,9 @@ void pair_close(struct pair *p);
 void pair_run(struct pair *p);
 void pair_shuffle(struct pair *p, unsigned int *seed, bool twice);
 
+/* How many packets of a type were posted since pair_open(). */
+uint32_t pair_posted(uint8_t type);
+
 /* Let both ends know each other's features: one message each way. */
 void pair_shake(struct pair *p);
 
@@ -56,6 +62,8 @@ void pair_shake(struct pair *p);
 uint8_t pair_byte(uint32_t n, uint64_t offset);
 void pair_fill(void *buf, uint32_t n, uint64_t len);
 void pair_check(const void *buf, uint32_t n, uint64_t len);
+/* Bytes from..len only. */
+void pair_check_rest(const void *buf, uint32_t n, uint64_t from, uint64_t len);
 
 int pair_send(struct pair_end *from, const void *buf, size_t len, uint64_t tag,
 	      uint32_t flags, void *context);

@@ -356,117 +356,6 @@ static void rdm_ep_forget__numbers_go_on(void **state)
 	pair_close(&p);
 }
 
-static void rma(bool shaken, bool read, uint64_t len, uint32_t flags,
-		bool good_key)
-{
-	static uint8_t target[5000], local[5000];
-	struct iovec iov = { local, len };
-	struct rdm_rma op;
-	struct dev_mr *mr;
-	struct pair p;
-
-	pair_open(&p, &inlined);
-	if (shaken)
-		pair_shake(&p);
-	assert_int_equal(dev_mr_open(p.b.dev, target, sizeof(target),
-				     DEV_REMOTE_READ | DEV_REMOTE_WRITE, &mr),
-			 0);
-	pair_fill(target, 1, sizeof(target));
-	pair_fill(local, 2, sizeof(local));
-	op = (struct rdm_rma){ .read = read,
-			       .iov = &iov,
-			       .iovcnt = 1,
-			       .remote = (uintptr_t)target,
-			       .key = good_key ? mr->key : mr->key + 1,
-			       .flags = flags | RDM_COMPLETION,
-			       .to = p.a.peer,
-			       .data = 0x1234,
-			       .context = &p };
-	assert_int_equal(rdm_rma(p.a.ep, &op), 0);
-	if (flags & RDM_INJECT)
-		memset(local, 0, sizeof(local));
-	pair_run(&p);
-	if (!good_key) {
-		assert_ptr_equal(pair_error(&p.a, DEV_BAD_RKEY).context, &p);
-		pair_check(target, 1, sizeof(target));
-	} else {
-		struct rdm_comp comp = pair_comp(&p.a);
-
-		assert_int_equal(comp.kind,
-				 read ? RDM_COMP_READ : RDM_COMP_WRITE);
-		pair_check(read ? local : target, read ? 1 : 2, len);
-	}
-	if (good_key && (flags & RDM_DATA)) {
-		struct rdm_comp comp = pair_comp(&p.b);
-
-		assert_int_equal(comp.kind, RDM_COMP_REMOTE_WRITE);
-		assert_int_equal(comp.data, 0x1234);
-		assert_int_equal(comp.len, len);
-	}
-	pair_no_comp(&p.b);
-	assert_int_equal(p.a.ep->txs.taken, 0);
-	dev_mr_close(mr);
-	pair_close(&p);
-}
-
-static void rdm_rma__moves_bytes(void **state)
-{
-	(void)state;
-	for (int shaken = 0; shaken < 2; shaken++) {
-		rma(shaken, true, 5000, 0, true);
-		rma(shaken, true, 0, 0, true);
-		rma(shaken, false, 4999, 0, true);
-		rma(shaken, false, 0, RDM_DATA, true);
-		rma(shaken, false, 700, RDM_DATA, true);
-		rma(shaken, false, 700, RDM_INJECT, true);
-	}
-}
-
-/* Several local pieces, of which one is empty. */
-static void rdm_rma__gathers_and_scatters(void **state)
-{
-	static uint8_t target[1000], local[1000];
-	struct iovec iov[3] = { { local, 300 },
-				{ local, 0 },
-				{ local + 300, 700 } };
-	struct rdm_rma op = { .iov = iov,
-			      .iovcnt = 3,
-			      .remote = (uintptr_t)target,
-			      .flags = RDM_COMPLETION };
-	struct dev_mr *mr;
-	struct pair p;
-
-	(void)state;
-	pair_open(&p, &inlined);
-	pair_shake(&p);
-	assert_int_equal(dev_mr_open(p.b.dev, target, sizeof(target),
-				     DEV_REMOTE_READ | DEV_REMOTE_WRITE, &mr),
-			 0);
-	op.to = p.a.peer;
-	op.key = mr->key;
-	pair_fill(local, 6, sizeof(local));
-	assert_int_equal(rdm_rma(p.a.ep, &op), 0);
-	pair_run(&p);
-	assert_int_equal(pair_comp(&p.a).len, 1000);
-	pair_check(target, 6, sizeof(target));
-	memset(local, 0, sizeof(local));
-	op.read = true;
-	assert_int_equal(rdm_rma(p.a.ep, &op), 0);
-	pair_run(&p);
-	pair_comp(&p.a);
-	pair_check(local, 6, sizeof(local));
-	pair_no_comp(&p.a);
-	dev_mr_close(mr);
-	pair_close(&p);
-}
-
-static void rdm_rma__bad_key_moves_nothing(void **state)
-{
-	(void)state;
-	rma(true, false, 100, 0, false);
-	rma(false, true, 100, 0, false);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,9 +370,6 @@ int main(void)
 		cmocka_unit_test(rdm_peek__discard_frees_the_sender),
 		cmocka_unit_test(rdm_cancel__one_entry_then_free),
 		cmocka_unit_test(rdm_ep_forget__numbers_go_on),
-		cmocka_unit_test(rdm_rma__moves_bytes),
-		cmocka_unit_test(rdm_rma__gathers_and_scatters),
-		cmocka_unit_test(rdm_rma__bad_key_moves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
