@@ -318,6 +318,7 @@ static struct rdm_msg *msg_new(struct rdm_ep *ep, struct rdm_peer *peer,
 	msg->data = pkt->cq_data;
 	msg->total = total;
 	msg->runt = kinds[pkt->type].read ? pkt->seg_len : 0;
+	msg->asked = msg->runt;
 	rdm_inflow_init(&msg->in, kinds[pkt->type].read ? msg->runt : total);
 	msg->iovcnt = pkt->read_iovcnt;
 	for (uint32_t i = 0; i < pkt->read_iovcnt; i++)
