@@ -21,8 +21,8 @@ static const struct ft_program program = {
 };
 
 static const struct vf_case *const groups[] = {
-	vf_size_cases, vf_match_cases,	vf_peek_cases,
-	vf_send_cases, vf_atomic_cases,
+	vf_size_cases, vf_match_cases, vf_peek_cases,
+	vf_send_cases, vf_rma_cases,   vf_atomic_cases,
 };
 
 /* The richest set of capabilities the provider has. */
@@ -34,8 +34,9 @@ static void open_best(struct verify *v)
 	const struct {
 		uint64_t caps, order;
 	} extras[] = {
-		{ messages | FI_ATOMIC, atomics },
-		{ messages | FI_ATOMIC, 0 },
+		{ messages | FI_RMA | FI_ATOMIC, atomics },
+		{ messages | FI_RMA | FI_ATOMIC, 0 },
+		{ messages | FI_RMA, 0 },
 		{ messages, 0 },
 		{ FI_SOURCE | FI_DIRECTED_RECV, 0 },
 		{ FI_DIRECTED_RECV, 0 },

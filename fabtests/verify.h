@@ -86,6 +86,7 @@ struct verify {
 	const char *name; /* of the case at hand */
 	uint64_t passed, failed;
 	uint64_t stray; /* entries that belong to no operation */
+	struct vf_op *remote; /* takes entries of remote writes; or NULL */
 };
 
 struct vf_case {
@@ -99,6 +100,7 @@ extern const struct vf_case vf_match_cases[];
 extern const struct vf_case vf_peek_cases[];
 extern const struct vf_case vf_send_cases[];
 extern const struct vf_case vf_atomic_cases[];
+extern const struct vf_case vf_rma_cases[];
 
 /* verify_plan.c */
 struct vf_plan vf_plan_new(size_t n);

@@ -214,6 +214,61 @@ static void cancel(struct verify *v)
 	ft_sync(&v->ft);
 }
 
+/*
+ * Canceled while its message is coming: either side hears of it once, and what
+ * follows is in peace.
+ */
+static void cancel_one_midway(struct verify *v, size_t size, int polls)
+{
+	uint64_t seed = v->serial++;
+	struct vf_op op;
+
+	if (v->ft.client) {
+		ft_sync(&v->ft);
+		vf_fill(v, 0, size, seed);
+		vf_send(v, &op, v->ft.peer, 0, size, TAG + 8);
+		vf_wait(v, &op);
+		vf_expect(v, op.entries == 1, "%u entries", op.entries);
+	} else {
+		vf_guard(v, 0, size);
+		vf_recv(v, &op, v->ft.peer, 0, size, TAG + 8, 0);
+		ft_sync(&v->ft);
+		for (int i = 0; i < polls && !op.done; i++)
+			vf_poll(v);
+		(void)fi_cancel(&v->ft.ep->fid, &op);
+		vf_wait(v, &op);
+		vf_linger(v, 2);
+		vf_expect(v,
+			  op.entries == 1 &&
+				  (!op.err || op.err == FI_ECANCELED),
+			  "canceled after %d polls: %u entries, %s", polls,
+			  op.entries, fi_strerror(op.err));
+		if (!op.err)
+			vf_expect_bytes(v, 0, size, seed);
+		else /* what came too late is for nobody */
+			vf_recv(v, &op, v->ft.peer, 0, size, TAG + 8, 0);
+	}
+	ft_sync(&v->ft);
+	if (!v->ft.client && !op.done) {
+		vf_linger(v, 5);
+		(void)fi_cancel(&v->ft.ep->fid, &op);
+		vf_wait(v, &op);
+	}
+	ft_sync(&v->ft);
+}
+
+static void cancel_midway(struct verify *v)
+{
+	static const size_t sizes[] = { 20000, 100000, 1000000, 4000000 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		if (sizes[i] > v->ft.opt.max)
+			break;
+		for (int polls = 1; polls < 5000; polls *= 3)
+			cancel_one_midway(v, sizes[i], polls);
+	}
+}
+
 static void truncate_one(struct verify *v, size_t size, size_t room,
 			 bool expected)
 {
@@ -315,6 +370,7 @@ const struct vf_case vf_match_cases[] = {
 	{ "ignore_posted", ignore_posted, 0 },
 	{ "ignore_unexpected", ignore_unexpected, 0 },
 	{ "cancel", cancel, 0 },
+	{ "cancel_midway", cancel_midway, 0 },
 	{ "truncation", truncation, 0 },
 	{ "to_self", to_self, 0 },
 	{ NULL, NULL, 0 },

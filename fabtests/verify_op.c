@@ -71,6 +71,8 @@ static void take_entry(struct verify *v, const struct fi_cq_tagged_entry *entry,
 {
 	struct vf_op *op = entry->op_context;
 
+	if (!op && (entry->flags & FI_REMOTE_CQ_DATA))
+		op = v->remote;
 	if (!op) {
 		v->stray++;
 		return;
