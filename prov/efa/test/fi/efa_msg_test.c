@@ -155,6 +155,21 @@ static void sendmsg__delivery_complete_waits_for_the_match(void **state)
 	check_sent(FI_SEND | FI_MSG);
 }
 
+/* As the default of all calls that have no flags. */
+static void op_flags__delivery_complete(void **state)
+{
+	uint64_t flags = FI_TRANSMIT | FI_DELIVERY_COMPLETE | FI_COMPLETION;
+
+	assert_int_equal(fi_control(&f.ep[0]->fid, FI_SETOPSFLAG, &flags), 0);
+	assert_int_equal(fi_send(f.ep[0], out, 7, NULL, f.addr[1], &tx), 0);
+	fixture_quiet(&f);
+	post_recv();
+	check_received(FI_RECV | FI_MSG, 7);
+	check_sent(FI_SEND | FI_MSG);
+	flags = FI_TRANSMIT | FI_COMPLETION;
+	assert_int_equal(fi_control(&f.ep[0]->fid, FI_SETOPSFLAG, &flags), 0);
+}
+
 static void inject__leaves_no_trace(void **state)
 {
 	char copy[16];
@@ -491,6 +506,7 @@ int main(void)
 		TEST(sendmsg__of_nothing_at_all),
 		TEST(sendmsg__flags_that_cannot_be_served),
 		TEST(sendmsg__delivery_complete_waits_for_the_match),
+		TEST(op_flags__delivery_complete),
 		TEST(inject__leaves_no_trace),
 		TEST(inject__of_its_limit_and_beyond),
 		TEST(data__with_every_call_that_has_it),

@@ -646,6 +646,45 @@ static void rdm_features__connid_is_left_out(void **state)
 	finish(&p);
 }
 
+/* A peer may ask for the raw address in every request, for good. */
+static void rdm_features__raw_address_is_kept(void **state)
+{
+	uint8_t hello[32] = { 9, 4, 2, 0x80, 4, [8] = 0x5e, [24] = 0xa0, 0xef };
+	struct dev_record_wr *wr;
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &copying);
+	pair_fill(out, 7, LEN);
+	for (int i = 0; i < 4; i++)
+		hello[16 + i] = (uint8_t)(p.b.addr.qkey >> 8 * i);
+	dev_record_inject(p.a.qp, &p.b.addr, hello, sizeof(hello));
+	rdm_progress(p.a.ep);
+	assert_true(rdm_peer_at(p.a.ep, p.a.peer)->shaken);
+	dev_record_free(dev_record_take(p.a.qp)); /* our HANDSHAKE */
+	for (size_t len = 1; len < LEN; len *= 30) {
+		assert_int_equal(pair_recv(&p.b, in, LEN, 0, 0, NULL), 0);
+		assert_int_equal(pair_send(&p.a, out, len, 0, 0, NULL), 0);
+		wr = dev_record_peek(p.a.qp);
+		assert_int_equal(wr->data[2] & RDM_PKT_RAW_ADDR, 1);
+		assert_int_equal(wr->data[3] & 0x80, 0);
+		dev_record_deliver(wr, true);
+		dev_record_free(dev_record_take(p.a.qp));
+		rdm_progress(p.b.ep);
+		while ((wr = dev_record_take(p.b.qp))) {
+			/* Its own HANDSHAKE asks for nothing. */
+			if (wr->data[0] != RDM_PKT_HANDSHAKE)
+				dev_record_deliver(wr, true);
+			dev_record_free(wr);
+		}
+		rdm_progress(p.a.ep);
+		pair_run(&p);
+		assert_int_equal(pair_comp(&p.b).len, len);
+		pair_comp(&p.a);
+	}
+	pair_close(&p);
+}
+
 /* Every single feature off at either end: messages of all lengths arrive. */
 static void rdm_features__any_one_may_be_missing(void **state)
 {
@@ -698,6 +737,7 @@ int main(void)
 		cmocka_unit_test(rdm_error__nonsense_is_dropped),
 		cmocka_unit_test(rdm_features__delivery_needs_receipts),
 		cmocka_unit_test(rdm_features__connid_is_left_out),
+		cmocka_unit_test(rdm_features__raw_address_is_kept),
 		cmocka_unit_test(rdm_features__any_one_may_be_missing),
 	};
 

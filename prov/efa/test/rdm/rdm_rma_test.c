@@ -95,6 +95,17 @@ static int post(struct memory *m, bool read, size_t len, uint32_t flags)
 					  .context = m });
 }
 
+/* Requests that lie in the queue of a recording device. */
+static int count_posts(struct dev_qp *qp)
+{
+	const struct dev_record_wr *wr;
+	int n = 0;
+
+	for (wr = dev_record_peek(qp); wr; wr = wr->next)
+		n++;
+	return n;
+}
+
 static void check(struct memory *m, bool read, size_t len, uint32_t flags)
 {
 	struct rdm_comp comp = pair_comp(&m->p.a);
@@ -377,6 +388,28 @@ static void rdm_rma__gathers_and_scatters(void **state)
 	}
 }
 
+/* More than the device moves at once; data then comes with all of it. */
+static void rdm_rma__long_ones_go_in_pieces(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < 6; kind++) {
+		bool read = kind % 3 == 1;
+		uint32_t flags = kind % 3 == 2 ? RDM_DATA : 0;
+		struct memory m;
+
+		memory_open(&m, &ways[kind / 3],
+			    DEV_REMOTE_READ | DEV_REMOTE_WRITE);
+		pair_shake(&m.p);
+		m.p.a.dev->info.max_rdma = 1000;
+		assert_int_equal(post(&m, read, LONGEST, flags), 0);
+		if (!flags)
+			assert_int_equal(count_posts(m.p.a.qp), 101);
+		pair_run(&m.p);
+		check(&m, read, LONGEST, flags);
+		memory_close(&m);
+	}
+}
+
 /* ---- what may not be ---------------------------------------------------------- */
 
 static void rdm_rma__bad_key_moves_nothing(void **state)
@@ -585,6 +618,7 @@ int main(void)
 		cmocka_unit_test(rdm_rma__survives_any_order),
 		cmocka_unit_test(rdm_rma__waits_for_room),
 		cmocka_unit_test(rdm_rma__gathers_and_scatters),
+		cmocka_unit_test(rdm_rma__long_ones_go_in_pieces),
 		cmocka_unit_test(rdm_rma__bad_key_moves_nothing),
 		cmocka_unit_test(rdm_rma__bounds_are_exact),
 		cmocka_unit_test(rdm_rma__closed_region_ends_operations),
