@@ -447,12 +447,27 @@ static void rdm_cancel__matched_receive(void **state)
 
 /* ---- given up by the sender ---------------------------------------------------- */
 
+/* What the PEER_ERROR that is posted last names the message by. */
+static int named_by(struct pair_end *e)
+{
+	const struct dev_record_wr *wr;
+	int ref = -1;
+
+	for (wr = dev_record_peek(e->qp); wr; wr = wr->next)
+		if (wr->data[0] == RDM_PKT_PEER_ERROR)
+			ref = wr->data[8];
+	return ref;
+}
+
 /*
  * The n-th packet of a message fails for a reason that is no death of the
  * peer; what follows it is lost as well.
  */
 static void break_at(size_t len, int n, bool shuffle, bool expected)
 {
+	int ref = !n		    ? RDM_REF_SKIP :
+		  len > PAIR_MEDIUM ? RDM_REF_ID :
+				      RDM_REF_MSG;
 	unsigned int dice = (unsigned int)n + 1;
 	struct pair p;
 	bool broken = false;
@@ -489,6 +504,7 @@ static void break_at(size_t len, int n, bool shuffle, bool expected)
 		return;
 	}
 	assert_ptr_equal(pair_error(&p.a, DEV_BAD_LKEY).context, &out);
+	assert_int_equal(named_by(&p.a), ref);
 	if (shuffle)
 		pair_shuffle(&p, &dice, true);
 	pair_run(&p);
