@@ -172,6 +172,8 @@ static int learn(struct verbs_dev *vd)
 	vd->inline_plain = efa.inline_buf_size;
 	vd->max_cqe = attr.max_cqe > 0 ? (uint32_t)attr.max_cqe : 0;
 	verbs_lib_extra(&efa, &vd->extra);
+	if (vd->extra.unsolicited)
+		vd->dev.info.caps |= DEV_CAP_UNSOLICITED;
 	return 0;
 }
 

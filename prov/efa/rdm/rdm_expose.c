@@ -46,13 +46,21 @@ static void announce(const struct rdm_ep *ep, const struct rdm_tx *tx,
 {
 	rdm_bulk_pkt(ep, tx, pkt);
 	pkt->seg_len = tx->runt;
-	pkt->read_iovcnt = tx->mrcnt;
-	for (uint32_t i = 0; i < tx->mrcnt; i++)
-		pkt->read_iov[i] = (struct rdm_pkt_iov){
-			.addr = tx->mr[i]->addr,
-			.len = tx->mr[i]->len,
-			.key = tx->mr[i]->key,
+	pkt->read_iovcnt = 0;
+	for (uint32_t i = 0; i < tx->iovcnt; i++) {
+		const struct iovec *iov = &tx->iov[i];
+		uint32_t k = pkt->read_iovcnt;
+
+		if (!iov->iov_len)
+			continue;
+		pkt->read_iov[k] = (struct rdm_pkt_iov){
+			.addr = (uintptr_t)iov->iov_base,
+			.len = iov->iov_len,
+			.key = tx->mr[k]->key,
 		};
+		pkt->read_iovcnt++;
+	}
+	assert(pkt->read_iovcnt == tx->mrcnt);
 }
 
 /* ---- runting ---------------------------------------------------------------- */
