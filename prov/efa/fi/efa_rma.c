@@ -27,7 +27,7 @@ static size_t iov_len(const struct iovec *iov, size_t count)
 }
 
 static inline ssize_t post_at(struct efa_ep *ep, const struct rma_call *call,
-			      const struct rdm_rma_iov *at, size_t n, bool read,
+			      const struct dev_range *at, size_t n, bool read,
 			      uint32_t flags)
 {
 	const struct rdm_rma op = {
@@ -53,7 +53,7 @@ static inline ssize_t post_at(struct efa_ep *ep, const struct rma_call *call,
 static inline ssize_t post(struct efa_ep *ep, const struct rma_call *call,
 			   bool read, uint32_t flags)
 {
-	struct rdm_rma_iov at = { .addr = call->remote, .key = call->key };
+	struct dev_range at = { .addr = call->remote, .key = call->key };
 
 	if (!call->count || call->count > RDM_IOV_MAX ||
 	    !efa_domain_has_key(ep->domain, call->key))
@@ -91,7 +91,7 @@ static ssize_t rma_readv(struct fid_ep *fid, const struct iovec *iov,
 /* Ranges of the peer that are as long as ours, or the call is a mistake. */
 static bool take_ranges(const struct efa_domain *domain,
 			const struct fi_msg_rma *msg,
-			struct rdm_rma_iov at[RDM_IOV_MAX])
+			struct dev_range at[RDM_IOV_MAX])
 {
 	size_t left;
 
@@ -104,7 +104,7 @@ static bool take_ranges(const struct efa_domain *domain,
 
 		if (iov->len > left || !efa_domain_has_key(domain, iov->key))
 			return false;
-		at[i] = (struct rdm_rma_iov){ iov->addr, iov->len, iov->key };
+		at[i] = (struct dev_range){ iov->addr, iov->len, iov->key };
 		left -= iov->len;
 	}
 	return !left;
@@ -114,7 +114,7 @@ static ssize_t post_msg(struct fid_ep *fid, const struct fi_msg_rma *msg,
 			bool read, uint64_t flags)
 {
 	struct efa_ep *ep = efa_ep_of(fid);
-	struct rdm_rma_iov at[RDM_IOV_MAX];
+	struct dev_range at[RDM_IOV_MAX];
 	struct rma_call call;
 
 	if (flags & EFA_TX_REFUSED)

@@ -293,19 +293,13 @@ int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op);
  */
 int rdm_cancel(struct rdm_ep *ep, void *context);
 
-/* A range of the peer's memory. */
-struct rdm_rma_iov {
-	uint64_t addr;
-	uint64_t len;
-	uint64_t key;
-};
-
 struct rdm_rma {
 	bool read; /* else write */
 	const struct iovec *iov; /* copied */
 	uint32_t iovcnt; /* 1..RDM_IOV_MAX */
 	uint32_t rma_iovcnt; /* 1..RDM_IOV_MAX */
-	const struct rdm_rma_iov *rma_iov; /* copied; as many bytes as iov */
+	const struct dev_range *rma_iov; /* of the peer; copied; as many bytes
+					    as iov */
 	struct dev_mr *mr; /* of iov; may be NULL */
 	uint32_t flags; /* DATA, INJECT, COMPLETION, DELIVERY */
 	uint64_t to;

@@ -80,16 +80,11 @@ uint8_t rdm_bulk_type(const struct rdm_tx *tx, const uint8_t types[4])
 		     (tx->flags & RDM_DELIVERY ? 2 : 0)];
 }
 
-int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx)
+int rdm_eager_post(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	static const uint8_t types[4] = { RDM_PKT_EAGER_MSGRTM,
-					  RDM_PKT_EAGER_TAGRTM,
-					  RDM_PKT_DC_EAGER_MSGRTM,
-					  RDM_PKT_DC_EAGER_TAGRTM };
 	struct rdm_pkt pkt;
 	int ret;
 
-	tx->type = rdm_bulk_type(tx, types);
 	rdm_bulk_pkt(ep, tx, &pkt);
 	if (tx->len > ep->mtu - rdm_pkt_hdr_len(&pkt))
 		return -EMSGSIZE;
@@ -98,7 +93,19 @@ int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx)
 		return ret;
 	tx->sent = tx->len;
 	tx->wait_done = tx->flags & RDM_DELIVERY;
+	tx->state = RDM_TX_SENT;
 	return 0;
+}
+
+int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	static const uint8_t types[4] = { RDM_PKT_EAGER_MSGRTM,
+					  RDM_PKT_EAGER_TAGRTM,
+					  RDM_PKT_DC_EAGER_MSGRTM,
+					  RDM_PKT_DC_EAGER_TAGRTM };
+
+	tx->type = rdm_bulk_type(tx, types);
+	return rdm_eager_post(ep, tx);
 }
 
 /* ---- slices ------------------------------------------------------------- */

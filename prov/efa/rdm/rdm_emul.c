@@ -15,25 +15,6 @@
 
 /* ---- writes ----------------------------------------------------------------- */
 
-static int eager_write(struct rdm_ep *ep, struct rdm_tx *tx)
-{
-	struct rdm_pkt pkt;
-	int ret;
-
-	tx->type = tx->flags & RDM_DELIVERY ? RDM_PKT_DC_EAGER_RTW :
-					      RDM_PKT_EAGER_RTW;
-	rdm_bulk_pkt(ep, tx, &pkt);
-	if (tx->len > ep->mtu - rdm_pkt_hdr_len(&pkt))
-		return -EMSGSIZE;
-	ret = rdm_bulk_post(ep, tx, &pkt, 0, tx->len);
-	if (ret)
-		return ret;
-	tx->sent = tx->len;
-	tx->wait_done = tx->flags & RDM_DELIVERY;
-	tx->state = RDM_TX_SENT;
-	return 0;
-}
-
 static int write_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	int ret;
@@ -46,7 +27,9 @@ static int write_start(struct rdm_ep *ep, struct rdm_tx *tx)
 	}
 	if ((tx->flags & RDM_DELIVERY) && !rdm_can_deliver(ep, tx->peer))
 		return -EOPNOTSUPP;
-	ret = eager_write(ep, tx);
+	tx->type = tx->flags & RDM_DELIVERY ? RDM_PKT_DC_EAGER_RTW :
+					      RDM_PKT_EAGER_RTW;
+	ret = rdm_eager_post(ep, tx);
 	if (ret != -EMSGSIZE)
 		return ret;
 	tx->type = tx->flags & RDM_DELIVERY ? RDM_PKT_DC_LONGCTS_RTW :

@@ -22,6 +22,8 @@ int rdm_bulk_post(struct rdm_ep *ep, struct rdm_tx *tx,
  * what is left to do.
  */
 int rdm_eager_start(struct rdm_ep *ep, struct rdm_tx *tx);
+/* Of any operation whose type is set. */
+int rdm_eager_post(struct rdm_ep *ep, struct rdm_tx *tx);
 int rdm_medium_start(struct rdm_ep *ep, struct rdm_tx *tx);
 int rdm_longcts_start(struct rdm_ep *ep, struct rdm_tx *tx);
 /* The packet type of a message by family: plain, tagged, DC, DC tagged. */

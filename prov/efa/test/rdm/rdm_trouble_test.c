@@ -63,7 +63,7 @@ static void rdm_rma__unreachable_peer_is_an_error(void **state)
 {
 	uint8_t byte = 0;
 	struct iovec iov = { &byte, 1 };
-	struct rdm_rma_iov at = { .len = 1 };
+	struct dev_range at = { .len = 1 };
 	struct rdm_rma op = { .iov = &iov,
 			      .iovcnt = 1,
 			      .rma_iov = &at,
