@@ -232,7 +232,11 @@ void nic_far_take_over(struct nic_far *far, uint64_t now)
 	far->qp->far_quiet = 0;
 	far->active_at = now;
 	nic_watch_mode(far->qp->nic->watch, far, NIC_FAR_POLLED);
-	nic_far_set_ready(far);
+	/* What the user takes himself needs no room among what is kept. */
+	if (far->qp->type == NIC_QP_SRD)
+		nic_far_set_ready(far);
+	else
+		srd_set_ready(far->srd, true);
 }
 
 static void far_hand_over(struct nic_far *far)
