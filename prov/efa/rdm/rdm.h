@@ -389,7 +389,8 @@ struct rdm_atomic {
 };
 
 /*
- * As rdm_send; -EOPNOTSUPP no such operation, -EINVAL lists of unlike lengths
+ * As rdm_send; -EOPNOTSUPP no such operation, or the peer cannot say that it is
+ * done (DELIVERY), -EINVAL lists of unlike lengths
  * or parts of elements, -EMSGSIZE more bytes than rdm_atomic_max().
  */
 int rdm_atomic(struct rdm_ep *ep, const struct rdm_atomic *op);

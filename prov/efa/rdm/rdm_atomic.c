@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_move.h"
 
 /* What headers take at most of a packet, in limits shown to users. */
 #define HDR_RESERVE 152
@@ -186,6 +186,8 @@ int rdm_atomic(struct rdm_ep *ep, const struct rdm_atomic *op)
 	ret = check(ep, op, &len);
 	if (ret)
 		return ret;
+	if (type_of(op) == RDM_PKT_DC_WRITE_RTA && !rdm_can_deliver(ep, peer))
+		return -EOPNOTSUPP;
 	tx = u_pool_get(&ep->txs);
 	if (!tx)
 		return -EAGAIN;

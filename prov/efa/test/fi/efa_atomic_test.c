@@ -360,6 +360,28 @@ static void atomic__wrong_key_is_an_event(void **state)
 	assert_int_equal(fi_eq_readerr(f.eq, &error, 0), -FI_EAGAIN);
 }
 
+/* Who waits for a result is told, once hands are shaken. */
+static void atomic__wrong_key_is_an_error_entry(void **state)
+{
+	struct fi_cq_err_entry error;
+
+	assert_int_equal(fi_fetch_atomic(f.ep[0], operand, 4, NULL, result,
+					 NULL, f.addr[1], where.addr, where.key,
+					 FI_UINT64, FI_ATOMIC_READ, &tx),
+			 0);
+	expect_done(FI_ATOMIC | FI_READ);
+	fixture_quiet(&f);
+	assert_int_equal(fi_fetch_atomic(f.ep[0], operand, 4, NULL, result,
+					 NULL, f.addr[1], where.addr,
+					 where.key + 1, FI_UINT64, FI_SUM, &tx),
+			 0);
+	error = fixture_error(&f, 0);
+	assert_ptr_equal(error.op_context, &tx);
+	assert_true(error.flags == (FI_ATOMIC | FI_READ));
+	assert_int_equal(error.prov_errno, 4127);
+	expect_target(0, 1, 2, 3);
+}
+
 /* ---- what there is ------------------------------------------------------- */
 
 static void atomic_valid__counts(void **state)
@@ -474,6 +496,7 @@ int main(void)
 		cmocka_unit_test(atomic__counters),
 		TEST(atomic__mistakes),
 		TEST(atomic__wrong_key_is_an_event),
+		TEST(atomic__wrong_key_is_an_error_entry),
 		TEST(atomic_valid__counts),
 		TEST(query_atomic__as_valid),
 		TEST(options__of_atomics),

@@ -354,6 +354,49 @@ static void rdm_atomic_in__refused_holds_up_nothing(void **state)
 	bad_close(&b);
 }
 
+/* Who is known to understand learns at once that nothing will come. */
+static void rdm_atomic_in__refused_is_told(void **state)
+{
+	static const struct {
+		enum rdm_atomic_kind kind;
+		enum rdm_atomic_op op;
+	} ops[] = { { RDM_ATOMIC_BASE, RDM_ATOMIC_SUM },
+		    { RDM_ATOMIC_FETCH, RDM_ATOMIC_SUM },
+		    { RDM_ATOMIC_COMPARE, RDM_ATOMIC_CSWAP } };
+	uint64_t word = 1;
+	struct iovec iov = { &word, 8 };
+	struct dev_range target;
+	struct rdm_atomic op = {
+		.type = RDM_INT64,
+		.iov = &iov,
+		.compare = &iov,
+		.result = &iov,
+		.target = &target,
+		.iovcnt = 1,
+		.comparecnt = 1,
+		.resultcnt = 1,
+		.targetcnt = 1,
+		.flags = RDM_DELIVERY,
+	};
+	struct bad b;
+
+	bad_open(&b, RW);
+	pair_shake(&b.p);
+	op.to = b.p.a.peer;
+	target = (struct dev_range){ b.mr->addr, 8, b.mr->key + 1 };
+	for (size_t i = 0; i < u_array_size(ops); i++) {
+		op.kind = ops[i].kind;
+		op.op = ops[i].op;
+		assert_int_equal(rdm_atomic(b.p.a.ep, &op), 0);
+		pair_run(&b.p);
+		pair_error(&b.p.a, RDM_ERR_PEER_ABORT);
+	}
+	assert_int_equal(b.p.a.ep->txs.taken, 0);
+	assert_int_equal(word, 1);
+	expect_untouched(&b);
+	bad_close(&b);
+}
+
 /* ---- answers ------------------------------------------------------------- */
 
 static void answer(struct bad *b, const struct dev_addr *from, uint32_t id,
@@ -471,6 +514,7 @@ int main(void)
 		cmocka_unit_test(rdm_atomic_in__counts_and_wrapping_lengths),
 		cmocka_unit_test(rdm_target_refuse__flood),
 		cmocka_unit_test(rdm_atomic_in__refused_holds_up_nothing),
+		cmocka_unit_test(rdm_atomic_in__refused_is_told),
 		cmocka_unit_test(rdm_atomic_result__that_nobody_asked_for),
 		cmocka_unit_test(rdm_atomic_result__of_another_length),
 		cmocka_unit_test(rdm_atomic_result__of_what_has_none),
