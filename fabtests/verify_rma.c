@@ -357,6 +357,12 @@ static void refused(struct verify *v, const struct window *w, enum how how,
 		  fi_strerror(op.err));
 }
 
+/* Of keys with 64 bits either half may be the one that counts. */
+static uint64_t wrong_key(uint64_t key)
+{
+	return key + (key >> 32 ? UINT64_C(0x303900003039) : 0x3039);
+}
+
 /* Wrong keys and ranges: errors, no byte moves, and the rest works on. */
 static void rma_refused(struct verify *v)
 {
@@ -365,7 +371,7 @@ static void rma_refused(struct verify *v)
 
 	window_open(v, &w);
 	wrong = w;
-	wrong.key += 12345;
+	wrong.key = wrong_key(w.key);
 	for (size_t i = 0; i < 3; i++) {
 		vf_guard(v, 0, sizes[i]);
 		ft_sync(&v->ft);
@@ -377,7 +383,7 @@ static void rma_refused(struct verify *v)
 			refused(v, &wrong, DELIVERY, 0, sizes[i]);
 			refused(v, &wrong, READ, 0, sizes[i]);
 			wrong = w;
-			wrong.key += 12345;
+			wrong.key = wrong_key(w.key);
 		}
 		ft_sync(&v->ft);
 		if (!v->ft.client)

@@ -9,6 +9,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "nic_gid.h"
 #include "nic_priv.h"
@@ -65,6 +67,20 @@ static bool far_may(void *ctx, uint32_t key, uint32_t access, uint64_t addr,
 	return nic_keys_cover(ctx, key, access, addr, len);
 }
 
+/*
+ * Hardware pins what is registered, so programs that keep registrations may
+ * free memory before they close its region: Open MPI does.
+ */
+static bool far_there(void *ctx, uint64_t addr, uint64_t len)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t first = addr / page * page;
+	unsigned char seen[SRD_PACKET_MAX / 4096 + 2];
+
+	(void)ctx;
+	return !mincore((void *)(uintptr_t)first, addr + len - first, seen);
+}
+
 static int far_open_wire(struct nic_far *far)
 {
 	const struct nic *nic = far->qp->nic;
@@ -104,6 +120,7 @@ static int far_open_engine(struct nic_far *far, uint64_t now)
 	struct srd_config config = {
 		.self = { .qpn = qp->self.qpn, .connid = qp->self.connid },
 		.may = far_may,
+		.there = far_there,
 		.ctx = &qp->nic->keys,
 		.mtu = (uint32_t)u_min(wire_mtu(far->wire, qp->self.gid),
 				       SRD_PACKET_MAX),

@@ -81,6 +81,12 @@ typedef bool (*srd_may)(void *ctx, uint32_t key, uint32_t access, uint64_t addr,
 struct srd_config {
 	struct srd_addr self;
 	srd_may may; /* NULL: nothing may be accessed */
+	/*
+	 * Is [addr, addr + len), registered and read by a peer, still mapped?
+	 * Asked before bytes of it are sent again, as its owner may have freed
+	 * it when the peer had them. NULL: it always is.
+	 */
+	bool (*there)(void *ctx, uint64_t addr, uint64_t len);
 	void *ctx;
 	uint32_t mtu; /* bytes of a packet, srd's headers included;
 			 SRD_PACKET_MIN.. ; 0: 1472 */

@@ -239,6 +239,16 @@ static bool may_go(struct srd *s, struct srd_peer *p, uint32_t size,
 
 /* --- replies -------------------------------------------------------------- */
 
+static void give_up(struct srd *s, struct srd_operation *op)
+{
+	srd_op_unqueue(op);
+	srd_open_void(s, op);
+	op->stage = SRD_STAGE_RESULT;
+	op->status = SRD_BAD_RKEY;
+	op->class = SRD_SHORT;
+	srd_op_queue(s, op);
+}
+
 /* May the peer still read what it asked for? If not, the reply gives up. */
 static bool may_read(struct srd *s, struct srd_operation *op)
 {
@@ -249,13 +259,19 @@ static bool may_read(struct srd *s, struct srd_operation *op)
 	if (c->may &&
 	    c->may(c->ctx, op->rkey, SRD_REMOTE_READ, op->remote, op->len))
 		return true;
-	srd_op_unqueue(op);
-	srd_open_void(s, op);
-	op->stage = SRD_STAGE_RESULT;
-	op->status = SRD_BAD_RKEY;
-	op->class = SRD_SHORT;
-	srd_op_queue(s, op);
+	give_up(s, op);
 	return false;
+}
+
+/* Bytes of a reply that go out again may have gone with their memory. */
+static void check_again(struct srd *s, const struct srd_open *o)
+{
+	const struct srd_config *c = &s->cfg;
+	struct srd_operation *op = o->op;
+
+	if (may_read(s, op) && c->there && op->kind == SRD_KIND_REPLY &&
+	    o->len && !c->there(c->ctx, op->remote + o->offset, o->len))
+		give_up(s, op);
 }
 
 /* --- whose turn it is ----------------------------------------------------- */
@@ -309,7 +325,7 @@ static bool send_lost(struct srd *s, struct srd_peer *p, struct srd_batch *b)
 	bool forced = a->force > 0;
 
 	if (o->op_type == SRD_OP_DATA)
-		may_read(s, o->op);
+		check_again(s, o);
 	if (o->op_type != SRD_OP_VOID && !forced &&
 	    !may_go(s, p, o->size, b->now))
 		return false;

@@ -67,6 +67,46 @@ static void srd_set_ready__send_waits_and_arrives(void **state)
 	run();
 }
 
+static int asked, answers;
+
+static bool is_there(void *ctx, uint64_t addr, uint64_t len)
+{
+	(void)ctx;
+	(void)addr;
+	asked += len == 1000;
+	return false;
+}
+
+/* The reader's acknowledgements are lost for a while, its READ is not. */
+static bool mute_reader(struct pair *pair, int from, int to,
+			const struct srd_out *out)
+{
+	const uint8_t *hdr = out->hdr;
+
+	(void)to;
+	answers += from == 1 && hdr[1] == SRD_PKT_DATA && out->data_len == 1000;
+	return from == 0 && hdr[1] != SRD_PKT_DATA && pair->now < 5 * U_SEC;
+}
+
+/* What the reader has may be gone when it is to be sent again. */
+static void srd_read__freed_memory_is_not_sent_again(void **state)
+{
+	(void)state;
+	pair_close(&w);
+	pair_init(&w, 2, 1);
+	w.cfg.there = is_there;
+	pair_open(&w);
+	asked = answers = 0;
+	w.tap = mute_reader;
+	assert_int_equal(pair_rdma(&w, PAIR_READ, 0, 1, 1000), 0);
+	pair_sleep(&w, 100 * U_MSEC);
+	assert_int_equal(w.ncompleted, 1);
+	assert_true(asked > 0);
+	assert_int_equal(answers, 1);
+	w.tap = NULL;
+	run();
+}
+
 static void srd_set_ready__retries_are_counted(void **state)
 {
 	(void)state;
@@ -262,6 +302,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(srd_set_ready__send_waits_and_arrives),
+		TEST(srd_read__freed_memory_is_not_sent_again),
 		TEST(srd_set_ready__retries_are_counted),
 		TEST(srd_part__given_up_leaves_no_slot_taken),
 		TEST(srd_part__slots_are_shared_by_waiting),
