@@ -227,11 +227,12 @@ void nic_far_restart(struct nic_qp *qp)
 	u_unlock(&far->lock);
 }
 
-void nic_far_set_rnr_retries(struct nic_qp *qp)
+void nic_far_set_rnr_retries(struct nic_qp *qp, uint32_t retries)
 {
 	struct nic_far *far = &qp->far;
 
 	u_lock(&far->lock);
+	qp->rnr_retries = retries;
 	if (far->srd)
 		srd_set_rnr_retries(far->srd, qp->rnr_retries);
 	u_unlock(&far->lock);

@@ -113,8 +113,8 @@ int nic_far_open(struct nic_far *far);
 /* The queue pair's connid is another from here on; it has no peers yet. */
 void nic_far_restart(struct nic_qp *qp);
 
-/* qp->rnr_retries holds for the engine too. */
-void nic_far_set_rnr_retries(struct nic_qp *qp);
+/* qp->rnr_retries, which is under the lock. */
+void nic_far_set_rnr_retries(struct nic_qp *qp, uint32_t retries);
 
 /* qp->pressure, which is under the lock. */
 void nic_far_set_pressure(struct nic_qp *qp, bool on);

@@ -127,8 +127,7 @@ int nic_qp_set_qkey(struct nic_qp *qp, uint32_t qkey)
 void nic_qp_set_rnr_retries(struct nic_qp *qp, uint32_t retries)
 {
 	assert(retries <= NIC_RNR_FOREVER);
-	qp->rnr_retries = retries;
-	nic_far_set_rnr_retries(qp);
+	nic_far_set_rnr_retries(qp, retries);
 }
 
 void nic_qp_close(struct nic_qp *qp)
