@@ -279,7 +279,8 @@ static void rdma_open(struct nt *t, char *mem, size_t len, struct nic_rdma *op)
 			 0);
 }
 
-/* What the thread of b has written is seen by whoever held its lock since. */
+/* What the thread of b has written is seen by whoever held its lock since, and
+ * what we have written by the thread. */
 static void meet_thread(struct nt *t)
 {
 	nic_qp_set_rnr_retries(t->b.qp, NIC_RNR_FOREVER);
@@ -298,6 +299,7 @@ static void nic_rdma__needs_no_receive(void **state)
 	assert_true(nt_is_filled(mem, sizeof(mem), 3));
 	op.type = NIC_READ;
 	nt_fill(mem, sizeof(mem), 4);
+	meet_thread(t);
 	assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
 	assert_true(nt_is_filled(op.local, sizeof(mem), 4));
 	assert_int_equal(t->b.nkept, 0);
