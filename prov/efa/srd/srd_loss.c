@@ -44,12 +44,6 @@ uint64_t srd_loss_rto(const struct srd *s, const struct srd_peer *p)
 	return rto < s->cfg.rto_max ? rto : s->cfg.rto_max;
 }
 
-static bool has_more(const struct srd_peer *p)
-{
-	return !TAILQ_EMPTY(&p->todo[SRD_SHORT]) ||
-	       !TAILQ_EMPTY(&p->todo[SRD_BULK]);
-}
-
 /*
  * When the end of what is in flight is missed. The newest packet went out
  * behind those that were acknowledged, into the same queues, so that it should
@@ -66,7 +60,7 @@ static uint64_t tail_at(const struct srd *s, const struct srd_peer *p)
 		last->sent_at + u_max(p->srtt, p->last_rtt) + p->rttvar +
 		srd_paths_base_rtt(&a->paths, &s->paths_cfg) / 4 * a->reo_scale;
 
-	if (a->cc.state == SRD_CC_START && has_more(p))
+	if (a->cc.state == SRD_CC_START && srd_peer_has_more(p))
 		return late + s->cfg.ack_delay;
 	return u_min(u_max(soon, a->silent_at), late) + s->cfg.ack_delay;
 }

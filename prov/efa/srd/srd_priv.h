@@ -350,10 +350,16 @@ struct srd_batch {
 	uint64_t now;
 };
 
+/* Are there packets that were never sent? */
+static inline bool srd_peer_has_more(const struct srd_peer *p)
+{
+	return !TAILQ_EMPTY(&p->todo[SRD_SHORT]) ||
+	       !TAILQ_EMPTY(&p->todo[SRD_BULK]);
+}
+
 static inline bool srd_peer_busy(const struct srd_peer *p)
 {
-	return p->tx_una != p->tx_next || !TAILQ_EMPTY(&p->todo[SRD_SHORT]) ||
-	       !TAILQ_EMPTY(&p->todo[SRD_BULK]);
+	return p->tx_una != p->tx_next || srd_peer_has_more(p);
 }
 
 /* Do we wait for a sign of life? */
