@@ -191,6 +191,7 @@ int nic_far_open(struct nic_far *far)
 
 	if (far->srd)
 		return 0;
+	far->notes_due = UINT64_MAX;
 	rc = far_open_wire(far);
 	if (!rc)
 		rc = far_open_engine(far, now);

@@ -93,6 +93,7 @@ struct nic_far {
 	uint32_t polls_seen; /* by the thread */
 	uint64_t active_at; /* when a packet came or went */
 	uint64_t notes_at; /* when the error queues were looked at */
+	uint64_t notes_due; /* a look for what was sent since; UINT64_MAX: none */
 	uint32_t kept_head, kept_tail; /* free-running */
 	uint32_t kept_lent; /* of the last poll, before kept_head */
 	struct nic_far_kept *kept; /* [NIC_FAR_KEPT] */

@@ -90,6 +90,8 @@ void nic_far_flush(struct nic_far *far, uint64_t now)
 		n = srd_tx(far->srd, now, so, NIC_FAR_BURST);
 		if (n)
 			room = flush_burst(far, so, n, now);
+		if (n && far->notes_due == UINT64_MAX)
+			far->notes_due = now + NOTES_EVERY;
 	}
 	u_unlock(&keys->lock);
 	if (u_unlikely(far->fault != NULL) && wire_fault_due(far->fault) <= now)
@@ -100,7 +102,7 @@ uint64_t nic_far_deadline(const struct nic_far *far)
 {
 	uint64_t due = far->fault ? wire_fault_due(far->fault) : UINT64_MAX;
 
-	return u_min(srd_deadline(far->srd), due);
+	return u_min(u_min(srd_deadline(far->srd), due), far->notes_due);
 }
 
 /* Descriptors of a device that has gone are ready for ever. */
@@ -119,9 +121,12 @@ void nic_far_notes(struct nic_far *far, uint64_t now)
 	struct wire_note note[NOTES_MAX];
 	int n;
 
-	if (now - far->notes_at < NOTES_EVERY && !wire_troubled(far->wire))
+	if (now < far->notes_due && now - far->notes_at < NOTES_EVERY &&
+	    !wire_troubled(far->wire))
 		return;
 	far->notes_at = now;
+	if (now >= far->notes_due)
+		far->notes_due = UINT64_MAX;
 	n = wire_notes(far->wire, note, NOTES_MAX);
 	for (int i = 0; i < n; i++) {
 		switch (note[i].kind) {

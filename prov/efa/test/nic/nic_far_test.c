@@ -410,6 +410,7 @@ static void nic_far_peer__is_killed(void **state)
 	struct nic_addr victim;
 	struct nt_child c;
 	struct nic_ah *ah;
+	uint64_t killed;
 
 	t->config.no_shm = true;
 	nt_fork(t, &c, child_victim);
@@ -422,8 +423,11 @@ static void nic_far_peer__is_killed(void **state)
 	send_far(&t->a, ah, 1, "x", 1);
 	assert_int_equal(nt_wait(&t->a, NULL)->status, NIC_OK);
 	nt_kill(&c);
+	killed = u_now();
 	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_GONE);
 	assert_int_equal(t->a.wc[0].id, 'v');
+	/* A look at who is idle each second; what ICMP says to it at once. */
+	assert_true(u_now() - killed < 1600 * U_MSEC);
 	assert_int_equal(nt_send_status(&t->a, ah, 2), NIC_NO_QP);
 	nic_ah_close(ah);
 }
