@@ -62,13 +62,20 @@ static void expect_no_strays(struct verify *v)
 	v->stray = 0;
 }
 
+static bool is_chosen(const struct verify *v, const struct vf_case *c)
+{
+	const struct ft_options *opt = &v->ft.opt;
+
+	return (!opt->only || strstr(c->name, opt->only)) &&
+	       (!opt->skip || !strstr(c->name, opt->skip));
+}
+
 static void run_case(struct verify *v, const struct vf_case *c)
 {
 	uint64_t passed = v->passed, failed = v->failed;
 
 	v->name = c->name;
-	if ((v->ft.opt.only && !strstr(c->name, v->ft.opt.only)) ||
-	    (v->ft.opt.skip && strstr(c->name, v->ft.opt.skip)))
+	if (!is_chosen(v, c))
 		return;
 	if ((v->ft.info->caps & c->caps) != c->caps) {
 		vf_skip(v, "the provider lacks a capability");
@@ -84,6 +91,23 @@ static void run_case(struct verify *v, const struct vf_case *c)
 		       v->ft.client ? "client" : "server",
 		       (unsigned long long)(v->passed - passed),
 		       (unsigned long long)(v->failed - failed));
+}
+
+/* A name that no case has must not look like a success. */
+static void expect_chosen(const struct verify *v)
+{
+	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
+		for (const struct vf_case *c = groups[g]; c->name; c++)
+			if (is_chosen(v, c))
+				return;
+	/* A forked client ends with its parent, which speaks for both. */
+	if (v->ft.client && v->ft.opt.fork)
+		exit(EXIT_FAILURE);
+	fprintf(stderr, "no case is left by --only and --skip; there are:\n");
+	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
+		for (const struct vf_case *c = groups[g]; c->name; c++)
+			fprintf(stderr, "  %s\n", c->name);
+	exit(EXIT_FAILURE);
 }
 
 /* Both sides' counts, on the client's last line. */
@@ -107,6 +131,7 @@ int main(int argc, char **argv)
 	uint64_t failed;
 
 	ft_start(&v.ft, argc, argv, &program);
+	expect_chosen(&v);
 	open_best(&v);
 	ft_insert_self(&v.ft);
 	v.strict = !strcmp(v.ft.info->fabric_attr->prov_name, "efa");
