@@ -48,6 +48,7 @@ enum dev_caps {
 	DEV_CAP_READ = 1, /* RDMA read */
 	DEV_CAP_WRITE = 2, /* RDMA write and write with immediate */
 	DEV_CAP_UNSOLICITED = 4, /* such a write uses up no receive here */
+	DEV_CAP_QKEY = 8, /* dev_source() tells the qkey too */
 };
 
 /* The card under a device; all zero where there is none. */

@@ -248,7 +248,7 @@ struct efa_cq {
 	enum fi_cq_wait_cond wait_cond;
 	size_t entry_size; /* bytes of an entry in the user's format */
 	_Atomic int refs; /* bound endpoints */
-	char err_text[EFA_ERR_TEXT]; /* of the last error read */
+	char err_data[EFA_ERR_TEXT]; /* of the last error read */
 };
 
 int efa_cq_open(struct fid_domain *domain, struct fi_cq_attr *attr,

@@ -24,10 +24,11 @@
 	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_SEND | FI_READ | FI_WRITE)
 #define RX_CAPS                                                                \
 	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_RECV | RMA_TARGET_CAPS | \
-	 FI_DIRECTED_RECV | FI_MULTI_RECV | FI_SOURCE | FI_RMA_EVENT)
+	 FI_DIRECTED_RECV | FI_MULTI_RECV | FI_SOURCE | FI_SOURCE_ERR |        \
+	 FI_RMA_EVENT)
 
-/* What costs too much to be given unasked. */
-#define DEAR_CAPS FI_RMA_EVENT
+/* What costs too much, or changes too much, to be given unasked. */
+#define DEAR_CAPS (FI_RMA_EVENT | FI_SOURCE_ERR)
 
 #define TX_OP_FLAGS                                       \
 	(FI_INJECT | FI_COMPLETION | FI_INJECT_COMPLETE | \
@@ -67,6 +68,8 @@ static bool match_caps(struct fi_info *info, uint64_t hint)
 	uint64_t caps;
 
 	if (hint & ~info->caps)
+		return false;
+	if ((hint & FI_SOURCE_ERR) && !(hint & FI_SOURCE))
 		return false;
 	if (!hint) {
 		info->caps &= ~DEAR_CAPS;

@@ -69,7 +69,8 @@ static void count(const struct efa_dgram *dgram, bool receive, bool ok)
 static U_COLD void add_error(const struct efa_dgram *dgram, const struct op *op,
 			     struct rdm_comp *comp)
 {
-	comp->error = calloc(1, sizeof(*comp->error));
+	if (!comp->error)
+		comp->error = calloc(1, sizeof(*comp->error));
 	if (!comp->error)
 		return;
 	comp->error->self = dgram->qp->addr;
@@ -126,16 +127,33 @@ static uint64_t source_without_qkey(struct efa_dgram *dgram, uint32_t source,
 	return sender->index;
 }
 
-static uint64_t source_of(struct efa_dgram *dgram, uint32_t source)
+/* He is not in the table: the entry is to tell his address, if it is known. */
+static U_COLD void tell_stranger(const struct dev_addr *addr,
+				 struct rdm_comp *comp)
+{
+	if (!addr->qkey)
+		return;
+	comp->err = RDM_ERR_STRANGER;
+	comp->error = calloc(1, sizeof(*comp->error));
+	if (comp->error)
+		comp->error->peer = *addr;
+}
+
+static void tell_source(struct efa_dgram *dgram, uint32_t source,
+			const struct op *op, struct rdm_comp *comp)
 {
 	struct dev_addr addr;
 
 	if (source == DEV_SOURCE_UNKNOWN ||
 	    dev_source(dgram->qp, source, &addr))
-		return FI_ADDR_NOTAVAIL;
+		return;
 	if (!addr.qkey)
-		return source_without_qkey(dgram, source, &addr);
-	return rdm_av_find(dgram->ep->av->rdm, &addr);
+		comp->source = source_without_qkey(dgram, source, &addr);
+	else
+		comp->source = rdm_av_find(dgram->ep->av->rdm, &addr);
+	if (u_unlikely(comp->source == FI_ADDR_NOTAVAIL) && op->completion &&
+	    (dgram->ep->caps & FI_SOURCE_ERR))
+		tell_stranger(&addr, comp);
 }
 
 /* The operation is over: tells the user if that is wanted, and forgets it. */
@@ -147,7 +165,7 @@ static void finish(struct efa_dgram *dgram, struct op *op,
 	comp->context = op->context;
 	comp->buf = op->buf;
 	comp->kind = op->receive ? RDM_COMP_RECV : RDM_COMP_SEND;
-	count(dgram, op->receive, !comp->err);
+	count(dgram, op->receive, !comp->err || comp->err == RDM_ERR_STRANGER);
 	if (comp->err)
 		add_error(dgram, op, comp);
 	if (comp->err || op->completion)
@@ -173,7 +191,7 @@ static void complete(struct efa_dgram *dgram, const struct dev_wc *wc)
 		comp.data = wc->imm;
 		comp.flags = wc->has_imm ? RDM_COMP_DATA : 0;
 		if (dgram->ep->caps & FI_SOURCE)
-			comp.source = source_of(dgram, wc->source);
+			tell_source(dgram, wc->source, op, &comp);
 	}
 	finish(dgram, op, &comp);
 }

@@ -144,6 +144,7 @@ static int open_rdm(struct efa_ep *ep)
 		.min_multi_recv = ep->opt.min_multi_recv,
 		.features_off = efa_settings.features_off,
 		.no_rdma = !efa_ep_uses_rdma(ep),
+		.strangers = ep->caps & FI_SOURCE_ERR,
 	};
 
 	for (int use = 0; use < RDM_CNTR_USES; use++)

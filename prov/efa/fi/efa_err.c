@@ -59,6 +59,8 @@ static const struct reason {
 	{ RDM_ERR_TRUNC, FI_ETRUNC, "message longer than the receive" },
 	{ RDM_ERR_NOMSG, FI_ENOMSG, "no such message has come" },
 	{ RDM_ERR_CANCELED, FI_ECANCELED, "canceled" },
+	{ RDM_ERR_STRANGER, FI_EADDRNOTAVAIL,
+	  "the sender is not in the address vector" },
 };
 
 static const struct reason *reason_of(uint32_t number)
@@ -129,33 +131,46 @@ U_COLD void efa_ep_report(struct efa_ep *ep)
 }
 
 /*
+ * What err_data is to be, in cq->err_data; returns its length, 0: nothing. What
+ * the user did (RDM_ERR_TRUNC and above) has no text: programs look for
+ * messages all the time.
+ */
+static size_t make_err_data(struct efa_cq *cq, const struct rdm_comp *comp)
+{
+	size_t len;
+
+	if (comp->err == RDM_ERR_STRANGER && comp->error) {
+		efa_addr_pack(&comp->error->peer, cq->err_data);
+		return EFA_ADDR_LEN;
+	}
+	if (comp->err >= RDM_ERR_TRUNC)
+		return 0;
+	len = describe(comp, cq->err_data, sizeof(cq->err_data));
+	u_info("an operation has failed (%u): %s", comp->err, cq->err_data);
+	return len;
+}
+
+/*
  * Since interface 1.5 the caller may bring a buffer; who brings none gets ours,
- * which is good until the next read. What the user did (RDM_ERR_TRUNC and
- * above) has no text: programs look for messages all the time, and some bring
- * an entry whose err_data was never set.
+ * which is good until the next read. Some bring an entry whose err_data was
+ * never set.
  */
 static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
 			 struct fi_cq_err_entry *entry)
 {
 	uint32_t version = cq->domain->fabric->fid.api_version;
-	size_t len;
+	size_t len = make_err_data(cq, comp);
 
-	if (comp->err >= RDM_ERR_TRUNC) {
-		entry->err_data = NULL;
-		entry->err_data_size = 0;
-		return;
-	}
-	len = describe(comp, cq->err_text, sizeof(cq->err_text));
-	u_info("an operation has failed (%u): %s", comp->err, cq->err_text);
-	if (FI_VERSION_LT(version, FI_VERSION(1, 5)) || !entry->err_data_size ||
-	    !entry->err_data) {
-		entry->err_data = cq->err_text;
+	if (!len || FI_VERSION_LT(version, FI_VERSION(1, 5)) ||
+	    !entry->err_data_size || !entry->err_data) {
+		entry->err_data = len ? cq->err_data : NULL;
 		entry->err_data_size = len;
 		return;
 	}
 	entry->err_data_size = u_min(entry->err_data_size, len);
-	memcpy(entry->err_data, cq->err_text, entry->err_data_size);
-	((char *)entry->err_data)[entry->err_data_size - 1] = 0;
+	memcpy(entry->err_data, cq->err_data, entry->err_data_size);
+	if (comp->err != RDM_ERR_STRANGER)
+		((char *)entry->err_data)[entry->err_data_size - 1] = 0;
 }
 
 /*
@@ -190,7 +205,7 @@ const char *efa_cq_strerror(struct fid_cq *cq, int prov_errno,
 {
 	const char *text = err_data;
 
-	if (!text || !text[0])
+	if (!text || !text[0] || prov_errno == RDM_ERR_STRANGER)
 		text = reason_of((uint32_t)prov_errno)->text;
 	if (!buf || !len)
 		return text;

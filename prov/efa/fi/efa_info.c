@@ -114,7 +114,8 @@ int efa_info_find(const char *domain_name, struct dev_info *dev, bool *rdm)
 
 #define RDM_CAPS                                                     \
 	(FI_MSG | FI_TAGGED | FI_SEND | FI_RECV | FI_DIRECTED_RECV | \
-	 FI_MULTI_RECV | FI_SOURCE | FI_LOCAL_COMM | FI_REMOTE_COMM)
+	 FI_MULTI_RECV | FI_SOURCE | FI_SOURCE_ERR | FI_LOCAL_COMM | \
+	 FI_REMOTE_COMM)
 #define ATOMIC_CAPS \
 	(FI_ATOMIC | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE)
 /* Kept by numbers in the packets, whatever the order they come in. */
@@ -181,6 +182,8 @@ static void fill_rdm(struct fi_info *info, const struct dev_info *dev)
 static void fill_dgram(struct fi_info *info, const struct dev_info *dev)
 {
 	info->caps = DGRAM_CAPS;
+	if (dev->caps & DEV_CAP_QKEY)
+		info->caps |= FI_SOURCE_ERR;
 	info->mode = FI_MSG_PREFIX;
 	info->tx_attr->mode = FI_MSG_PREFIX;
 	info->rx_attr->mode = FI_MSG_PREFIX;

@@ -54,6 +54,7 @@ enum rdm_err {
 	RDM_ERR_TRUNC = 8192, /* message longer than the receive buffer */
 	RDM_ERR_NOMSG, /* peek found nothing */
 	RDM_ERR_CANCELED, /* rdm_cancel, or the endpoint was closed */
+	RDM_ERR_STRANGER, /* all is well, but the sender is not in the av */
 };
 
 /* ---- completion queue --------------------------------------------------- */
@@ -188,6 +189,8 @@ struct rdm_ep_config {
 				  buffer is released */
 	uint64_t features_off; /* handshake feature bits not to use */
 	bool no_rdma; /* the device's RDMA is not used, by peers neither */
+	bool strangers; /* what comes of a sender who is not in the av is an
+			   entry RDM_ERR_STRANGER with his address */
 	uint64_t answer_timeout; /* ns that an answer which cannot be delivered
 				    is tried again; 0: 3 s */
 };

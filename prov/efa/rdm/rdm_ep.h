@@ -344,8 +344,16 @@ static inline struct rdm_peer *rdm_peer_at(struct rdm_ep *ep, uint64_t index)
  */
 struct rdm_peer *rdm_peer_identify(struct rdm_ep *ep, uint32_t source,
 				   const struct rdm_pkt *pkt);
-/* What the user knows the peer by, looked up again after insertions. */
-uint64_t rdm_peer_index(struct rdm_ep *ep, struct rdm_peer *peer);
+uint64_t rdm_peer_search(struct rdm_ep *ep, struct rdm_peer *peer);
+
+/* What the user knows the peer by, looked up again after insertions. Hot. */
+static inline uint64_t rdm_peer_index(struct rdm_ep *ep, struct rdm_peer *peer)
+{
+	return u_likely(peer->index != RDM_ADDR_NONE) ?
+		       peer->index :
+		       rdm_peer_search(ep, peer);
+}
+
 void rdm_peer_greet(struct rdm_ep *ep, struct rdm_peer *peer);
 void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 		    const struct rdm_pkt *pkt);
@@ -385,6 +393,12 @@ void rdm_count(struct rdm_ep *ep, enum rdm_cntr_use use, bool ok);
 void rdm_complete_error(struct rdm_ep *ep, struct rdm_cq *cq,
 			struct rdm_comp *comp, uint64_t olen,
 			const struct rdm_peer *peer);
+/*
+ * A good entry of something that came, for rx_cq. peer: who sent it, which
+ * comp->source tells; NULL: nobody knows.
+ */
+void rdm_complete_from(struct rdm_ep *ep, struct rdm_comp *comp,
+		       const struct rdm_peer *peer);
 
 /* Fills the identity that requests to this peer carry. */
 void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,

@@ -130,7 +130,7 @@ void rdm_ep_forget(struct rdm_ep *ep, uint64_t index)
 		peer->index = RDM_ADDR_NONE;
 }
 
-U_COLD static uint64_t index_search(struct rdm_ep *ep, struct rdm_peer *peer)
+U_COLD uint64_t rdm_peer_search(struct rdm_ep *ep, struct rdm_peer *peer)
 {
 	uint32_t generation = rdm_av_generation(ep->config.av);
 
@@ -145,13 +145,6 @@ U_COLD static uint64_t index_search(struct rdm_ep *ep, struct rdm_peer *peer)
 			*slot = peer;
 	}
 	return peer->index;
-}
-
-uint64_t rdm_peer_index(struct rdm_ep *ep, struct rdm_peer *peer)
-{
-	if (u_likely(peer->index != RDM_ADDR_NONE))
-		return peer->index;
-	return index_search(ep, peer);
 }
 
 static bool sources_grow(struct rdm_ep *ep, uint32_t source)

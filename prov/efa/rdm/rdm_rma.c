@@ -258,5 +258,5 @@ void rdm_rma_written(struct rdm_ep *ep, const struct dev_wc *wc)
 	};
 
 	rdm_count(ep, RDM_CNTR_REMOTE_WRITE, true);
-	rdm_cq_push(ep->config.rx_cq, &comp);
+	rdm_complete_from(ep, &comp, peer);
 }

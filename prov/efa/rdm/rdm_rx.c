@@ -138,6 +138,8 @@ void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
 	rdm_count(ep, RDM_CNTR_RECV, !comp->err);
 	if (u_unlikely(comp->err))
 		rdm_complete_error(ep, ep->config.rx_cq, comp, surplus, peer);
+	else if (u_unlikely(wanted && comp->source == RDM_ADDR_NONE))
+		rdm_complete_from(ep, comp, peer);
 	else if (u_likely(wanted))
 		rdm_cq_push(ep->config.rx_cq, comp);
 	u_pool_put(&ep->rxs, rx);
@@ -224,7 +226,7 @@ static int recv_claimed(struct rdm_ep *ep, const struct rdm_recv *op,
 		rx->capacity = 0;
 		rx->iovcnt = 0;
 		if (op->flags & RDM_COMPLETION)
-			rdm_cq_push(ep->config.rx_cq, &comp);
+			rdm_complete_from(ep, &comp, msg->peer);
 	}
 	rdm_msg_match(ep, msg, rx);
 	return 0;
@@ -293,7 +295,7 @@ static void peek_miss(struct rdm_ep *ep, const struct rdm_recv *op)
 
 int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op)
 {
-	struct rdm_peer *peer;
+	struct rdm_peer *peer, *sender;
 	struct rdm_comp comp;
 	struct rdm_msg *msg;
 
@@ -307,6 +309,7 @@ int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op)
 		return 0;
 	}
 	rdm_msg_describe(ep, msg, &comp);
+	sender = msg->peer;
 	comp.context = op->context;
 	if (op->flags & (RDM_CLAIM | RDM_DISCARD))
 		rdm_match_drop(match_of(ep, msg->tagged), &msg->match);
@@ -317,7 +320,7 @@ int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op)
 		msg->claimed = true;
 		TAILQ_INSERT_TAIL(&ep->claimed, msg, queue);
 	}
-	rdm_cq_push(ep->config.rx_cq, &comp);
+	rdm_complete_from(ep, &comp, sender);
 	return 0;
 }
 

@@ -186,7 +186,7 @@ static void queue(struct rdm_ep *ep, struct rdm_serve *serve)
 
 /* All of a write is in place: whoever wants to hear of it does. */
 static void written(struct rdm_ep *ep, struct rdm_peer *peer, uint8_t type,
-		    uint32_t peer_id, const struct rdm_comp *comp)
+		    uint32_t peer_id, struct rdm_comp *comp)
 {
 	struct rdm_pkt receipt = {
 		.type = RDM_PKT_RECEIPT,
@@ -195,7 +195,7 @@ static void written(struct rdm_ep *ep, struct rdm_peer *peer, uint8_t type,
 
 	rdm_count(ep, RDM_CNTR_REMOTE_WRITE, true);
 	if (comp->flags & RDM_COMP_DATA)
-		rdm_cq_push(ep->config.rx_cq, comp);
+		rdm_complete_from(ep, comp, peer);
 	if (wants_receipt(type))
 		rdm_ctl_send(ep, peer, &receipt);
 }

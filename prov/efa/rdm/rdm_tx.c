@@ -91,6 +91,18 @@ U_COLD void rdm_complete_error(struct rdm_ep *ep, struct rdm_cq *cq,
 	rdm_cq_push(cq, comp);
 }
 
+void rdm_complete_from(struct rdm_ep *ep, struct rdm_comp *comp,
+		       const struct rdm_peer *peer)
+{
+	if (comp->source != RDM_ADDR_NONE || !ep->config.strangers || !peer ||
+	    comp->err) {
+		rdm_cq_push(ep->config.rx_cq, comp);
+		return;
+	}
+	comp->err = RDM_ERR_STRANGER;
+	rdm_complete_error(ep, ep->config.rx_cq, comp, 0, peer);
+}
+
 void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	static const struct {

@@ -96,8 +96,9 @@ static void dev_list__choices(void **state)
 	assert_string_equal(list[0].link_addr, "127.0.0.1");
 	assert_int_equal(list[0].mtu, 8928);
 	assert_int_equal(list[0].max_rdma, 1 << 30);
-	assert_int_equal(list[0].caps,
-			 DEV_CAP_READ | DEV_CAP_WRITE | DEV_CAP_UNSOLICITED);
+	assert_int_equal(list[0].caps, DEV_CAP_READ | DEV_CAP_WRITE |
+					       DEV_CAP_UNSOLICITED |
+					       DEV_CAP_QKEY);
 	free(list);
 	s->config.iface = "nosuch0";
 	assert_int_equal(dev_list(&s->config, &list), -ENODEV);

@@ -97,9 +97,9 @@ static void caps__unknown_ones(void **state)
 {
 	static const uint64_t unknown[] = {
 		FI_MULTICAST,	   FI_COLLECTIVE,     FI_TRIGGER,
-		FI_FENCE,	   FI_SOURCE_ERR,     FI_HMEM,
-		FI_SHARED_AV,	   FI_NAMED_RX_CTX,   FI_PEER,
-		UINT64_C(1) << 45, UINT64_C(1) << 46, UINT64_C(1) << 48,
+		FI_FENCE,	   FI_HMEM,	      FI_SHARED_AV,
+		FI_NAMED_RX_CTX,   FI_PEER,	      UINT64_C(1) << 45,
+		UINT64_C(1) << 46, UINT64_C(1) << 48,
 	};
 
 	for (size_t i = 0; i < u_array_size(unknown); i++) {
@@ -121,6 +121,26 @@ static void caps__rma_event_is_given_when_asked_for(void **state)
 	hints->caps = 0;
 	assert_int_equal(get(), 0);
 	assert_false(info->caps & FI_RMA_EVENT);
+}
+
+/* It makes errors of what programs take for granted. */
+static void caps__source_err_is_given_when_asked_for(void **state)
+{
+	for (int dgram = 0; dgram < 2; dgram++) {
+		hints->ep_attr->type = dgram ? FI_EP_DGRAM : FI_EP_RDM;
+		hints->caps = FI_MSG | FI_SOURCE | FI_SOURCE_ERR;
+		assert_int_equal(get(), 0);
+		assert_true(info->caps & FI_SOURCE_ERR);
+		assert_true(info->rx_attr->caps & FI_SOURCE_ERR);
+		hints->caps = FI_MSG | FI_SOURCE;
+		assert_int_equal(get(), 0);
+		assert_false(info->caps & FI_SOURCE_ERR);
+		hints->caps = 0;
+		assert_int_equal(get(), 0);
+		assert_false(info->caps & FI_SOURCE_ERR);
+		hints->caps = FI_MSG | FI_SOURCE_ERR;
+		assert_int_equal(get(), -FI_ENODATA);
+	}
 }
 
 static void caps__of_each_side_are_subsets(void **state)
@@ -423,6 +443,7 @@ int main(void)
 		TEST(caps__one_direction),
 		TEST(caps__unknown_ones),
 		TEST(caps__rma_event_is_given_when_asked_for),
+		TEST(caps__source_err_is_given_when_asked_for),
 		TEST(caps__of_each_side_are_subsets),
 		TEST(mode__rdm_requires_none),
 		TEST(mode__dgram_requires_prefix),
