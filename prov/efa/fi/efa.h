@@ -10,8 +10,8 @@
  * Each struct begins with its fid. What is used counts its users in `refs` and
  * does not close while there are any (-FI_EBUSY).
  *
- * Locks in rising rank: efa_watch.lock (of queues and counters) or efa_av.lock,
- * efa_ep.lock, efa_ring.lock, then those of rdm. Which of them are on follows
+ * Locks in rising rank: efa_domain.lock, efa_watch.lock (of queues and
+ * counters) or efa_av.lock, efa_ep.lock, efa_ring.lock, then those of rdm. Which of them are on follows
  * from the threading model of the domain: efa_domain_locks().
  */
 #ifndef EFA_H
@@ -115,8 +115,20 @@ struct efa_domain {
 	bool rdm; /* else datagrams */
 	enum fi_threading threading;
 	struct efa_eq *eq; /* NULL: none bound */
+	struct rdm_regions *regions; /* that have counters */
 	_Atomic int refs; /* everything opened in it */
+	struct u_lock lock; /* of the lists */
+	LIST_HEAD(, efa_ep) eps; /* enabled ones */
+	LIST_HEAD(, efa_cntr) wide; /* counters that drive all of them */
 };
+
+/*
+ * Counters of regions drive every endpoint of the domain, as a peer may write
+ * through any (efa_domain_wide.c). Joins those there are; 0 or -errno.
+ */
+int efa_domain_add_ep(struct efa_domain *domain, struct efa_ep *ep);
+/* Harmless where it was never added. */
+void efa_domain_remove_ep(struct efa_domain *domain, struct efa_ep *ep);
 
 /* No device here has given out a key with more bits. */
 static inline bool efa_domain_has_key(const struct efa_domain *domain,
@@ -302,9 +314,13 @@ struct efa_cntr {
 	struct efa_domain *domain;
 	enum fi_wait_obj wait_obj;
 	struct efa_watch watch;
-	_Atomic int refs; /* bound endpoints */
+	_Atomic int refs; /* bound endpoints and regions */
+	bool wide; /* in the domain's list */
+	LIST_ENTRY(efa_cntr) link;
 };
 
+int efa_domain_add_cntr(struct efa_domain *domain, struct efa_cntr *cntr);
+void efa_domain_remove_cntr(struct efa_domain *domain, struct efa_cntr *cntr);
 int efa_cntr_open(struct fid_domain *domain, struct fi_cntr_attr *attr,
 		  struct fid_cntr **cntr, void *context);
 int efa_cntr_trywait(struct efa_cntr *cntr);
@@ -362,6 +378,8 @@ struct efa_ep {
 	size_t tx_size, rx_size;
 	struct efa_ep_opt opt;
 	bool enabled;
+	bool listed; /* in the domain's list */
+	LIST_ENTRY(efa_ep) link;
 	LIST_HEAD(, efa_handle) aliases;
 };
 

@@ -116,6 +116,7 @@ static int cntr_close(struct fid *fid)
 
 	if (atomic_load(&cntr->refs))
 		return -FI_EBUSY;
+	efa_domain_remove_cntr(cntr->domain, cntr);
 	atomic_fetch_sub(&cntr->domain->refs, 1);
 	efa_watch_fini(&cntr->watch);
 	free(cntr);

@@ -50,6 +50,30 @@ static struct efa_domain *domain_of(struct fid *fid)
 	return u_container_of(fid, struct efa_domain, fid.fid);
 }
 
+static struct efa_domain *domain_new(void)
+{
+	struct efa_domain *domain = calloc(1, sizeof(*domain));
+
+	if (!domain)
+		return NULL;
+	domain->regions = rdm_regions_new();
+	if (!domain->regions) {
+		free(domain);
+		return NULL;
+	}
+	u_lock_init(&domain->lock, true);
+	LIST_INIT(&domain->eps);
+	LIST_INIT(&domain->wide);
+	return domain;
+}
+
+static void domain_free(struct efa_domain *domain)
+{
+	u_lock_fini(&domain->lock);
+	rdm_regions_free(domain->regions);
+	free(domain);
+}
+
 static int domain_close(struct fid *fid)
 {
 	struct efa_domain *domain = domain_of(fid);
@@ -60,7 +84,7 @@ static int domain_close(struct fid *fid)
 	if (domain->eq)
 		efa_eq_put(domain->eq);
 	atomic_fetch_sub(&domain->fabric->refs, 1);
-	free(domain);
+	domain_free(domain);
 	return 0;
 }
 
@@ -163,14 +187,14 @@ int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
 
 	if (!info->domain_attr || !info->domain_attr->name)
 		return -FI_EINVAL;
-	domain = calloc(1, sizeof(*domain));
+	domain = domain_new();
 	if (!domain)
 		return -FI_ENOMEM;
 	ret = open_device(domain, info->domain_attr->name);
 	if (ret) {
 		efa_warn(DOMAIN, "%s: %s\n", info->domain_attr->name,
 			 fi_strerror(-ret));
-		free(domain);
+		domain_free(domain);
 		return ret;
 	}
 	domain->fabric = fabric;

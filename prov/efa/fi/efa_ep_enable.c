@@ -65,6 +65,7 @@ static void enable_handles(struct efa_ep *ep)
 /* Remove is harmless where it was never added. */
 static void leave(struct efa_ep *ep)
 {
+	efa_domain_remove_ep(ep->domain, ep);
 	efa_av_remove_ep(ep->av, ep);
 	efa_watch_remove(&ep->tx_cq->watch, ep);
 	efa_watch_remove(&ep->rx_cq->watch, ep);
@@ -85,6 +86,8 @@ static int join(struct efa_ep *ep)
 	for (int use = 0; use < RDM_CNTR_USES && !ret; use++)
 		if (ep->cntr[use])
 			ret = efa_watch_add(&ep->cntr[use]->watch, ep);
+	if (!ret)
+		ret = efa_domain_add_ep(ep->domain, ep);
 	if (ret)
 		leave(ep);
 	return ret;
@@ -123,6 +126,9 @@ static bool needs_lock(const struct efa_ep *ep)
 	struct efa_locks locks = efa_domain_locks(ep->domain);
 	bool split = ep->tx_cq != ep->rx_cq;
 
+	/* A counter of a region may come to drive it. */
+	split |= (ep->caps & FI_RMA_EVENT) != 0;
+
 	for (int use = 0; use < RDM_CNTR_USES; use++)
 		split |= ep->cntr[use] != NULL;
 	return locks.endpoints || (split && locks.split);
@@ -135,6 +141,7 @@ static int open_rdm(struct efa_ep *ep)
 		.av = ep->av->rdm,
 		.tx_cq = ep->tx_cq->rdm,
 		.rx_cq = ep->rx_cq->rdm,
+		.regions = ep->domain->regions,
 		.tx_size = ep->tx_size,
 		.medium_max = (size_t)efa_settings.medium_max,
 		.read_min = (size_t)efa_settings.read_min,

@@ -13,6 +13,8 @@ struct efa_mr {
 	struct fid_mr fid;
 	struct efa_domain *domain;
 	struct dev_mr *dev;
+	struct efa_cntr *cntr; /* of writes by peers; NULL: none is bound */
+	struct rdm_region region; /* counts there */
 };
 
 /* What a caller may say with no effect here. */
@@ -23,19 +25,61 @@ static int mr_close(struct fid *fid)
 	struct efa_mr *mr = u_container_of(fid, struct efa_mr, fid.fid);
 	int ret;
 
+	/* Its key may be another's as soon as it is closed. */
+	if (mr->cntr)
+		rdm_region_unbind(mr->domain->regions, &mr->region);
 	ret = dev_mr_close(mr->dev);
+	if (ret && mr->cntr)
+		rdm_region_bind(mr->domain->regions, &mr->region);
 	if (ret)
 		return ret;
+	if (mr->cntr)
+		atomic_fetch_sub(&mr->cntr->refs, 1);
 	atomic_fetch_sub(&mr->domain->refs, 1);
 	free(mr);
 	return 0;
 }
 
+static int bind_cntr(struct efa_mr *mr, struct efa_cntr *cntr)
+{
+	int ret;
+
+	if (mr->cntr || cntr->domain != mr->domain)
+		return -FI_EINVAL;
+	ret = efa_domain_add_cntr(mr->domain, cntr);
+	if (ret)
+		return ret;
+	mr->cntr = cntr;
+	mr->region.key = mr->dev->key;
+	mr->region.cntr = &cntr->count;
+	atomic_fetch_add(&cntr->refs, 1);
+	rdm_region_bind(mr->domain->regions, &mr->region);
+	return 0;
+}
+
+/* Regions belong to domains: there is no endpoint to bind them to. */
+static int mr_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
+{
+	struct efa_mr *mr = u_container_of(fid, struct efa_mr, fid.fid);
+
+	if (bfid->fclass != FI_CLASS_CNTR || !mr->domain->rdm)
+		return -FI_ENOSYS;
+	if (flags != FI_REMOTE_WRITE)
+		return -FI_EBADFLAGS;
+	return bind_cntr(mr, u_container_of(bfid, struct efa_cntr, fid.fid));
+}
+
+/* Regions are enabled as they are made. */
+static int mr_control(struct fid *fid, int command, void *arg)
+{
+	return command == FI_ENABLE ? 0 : -FI_ENOSYS;
+}
+
 static struct fi_ops mr_fi_ops = {
 	.size = sizeof(struct fi_ops),
 	.close = mr_close,
-	.bind = efa_nosys_bind,
-	.control = efa_nosys_control,
+	.bind = mr_bind,
+	.control = mr_control,
 	.ops_open = efa_nosys_ops_open,
 	.tostr = efa_nosys_tostr,
 	.ops_set = efa_nosys_ops_set,

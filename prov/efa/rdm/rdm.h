@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/uio.h>
 
 #include "dev/dev.h"
@@ -139,6 +140,24 @@ enum rdm_cntr_use {
 	RDM_CNTR_USES,
 };
 
+/* ---- counters of regions --------------------------------------------------- */
+
+/* Those of a device, for all its endpoints; locks itself. */
+struct rdm_regions;
+
+/* A region whose writes by peers, and atomics, are counted; its owner's. */
+struct rdm_region {
+	LIST_ENTRY(rdm_region) link;
+	uint64_t key; /* of its dev_mr */
+	struct rdm_cntr *cntr;
+};
+
+struct rdm_regions *rdm_regions_new(void);
+void rdm_regions_free(struct rdm_regions *regions);
+void rdm_region_bind(struct rdm_regions *regions, struct rdm_region *region);
+/* Nothing counts there any more when it returns. */
+void rdm_region_unbind(struct rdm_regions *regions, struct rdm_region *region);
+
 /* ---- addresses ----------------------------------------------------------- */
 
 struct rdm_av;
@@ -176,6 +195,7 @@ struct rdm_ep_config {
 	struct rdm_av *av;
 	struct rdm_cq *tx_cq, *rx_cq; /* may be the same */
 	struct rdm_cntr *cntr[RDM_CNTR_USES];
+	struct rdm_regions *regions; /* NULL: none are counted */
 	size_t tx_size; /* send operations under way at most */
 	size_t medium_max; /* bytes up to which a message goes as MEDIUM */
 	size_t read_min; /* bytes from which it is pulled; 0: device's */

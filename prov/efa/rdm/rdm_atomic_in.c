@@ -169,6 +169,8 @@ void rdm_atomic_in(struct rdm_ep *ep, struct rdm_peer *peer,
 		refuse(ep, peer, pkt, err);
 		return;
 	}
+	if (pkt->aux != RDM_ATOMIC_READ)
+		rdm_regions_written(ep, pkt->rma_iov, pkt->rma_iovcnt);
 	rdm_count(ep,
 		  req.kind == RDM_ATOMIC_BASE ? RDM_CNTR_REMOTE_WRITE :
 						RDM_CNTR_REMOTE_READ,

@@ -11,6 +11,7 @@
  *   rdm_serve.c RMA in packets, a peer's           rdm_error.c giving up
  *   rdm_atomic.c, rdm_atomic_in.c  atomics
  *   rdm_target.c  what peers' requests may touch   rdm_peer.c who is who
+ *   rdm_region.c  counters of what they wrote
  *   rdm_ep.c    open, progress, close
  *
  * Nouns
@@ -438,6 +439,12 @@ void rdm_target_release(struct rdm_ep *ep);
 /* A request is not carried out: remembers why. */
 void rdm_target_refuse(struct rdm_ep *ep, const struct rdm_peer *peer,
 		       uint32_t err);
+
+/* ---- rdm_region.c ------------------------------------------------------- */
+
+/* A peer's write, or atomic that changes something, is done. */
+void rdm_regions_written(struct rdm_ep *ep, const struct rdm_pkt_iov *iov,
+			 uint32_t n);
 
 /* ---- rdm_rx.c ----------------------------------------------------------------------- */
 

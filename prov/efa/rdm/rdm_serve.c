@@ -225,6 +225,7 @@ static void write_done(struct rdm_ep *ep, struct rdm_serve *serve)
 		.recv_id = u_pool_id(serve),
 	};
 
+	rdm_regions_written(ep, serve->iov, serve->iovcnt);
 	written(ep, serve->peer, serve->type, serve->peer_id, &comp);
 	if (serve->type == RDM_PKT_LONGREAD_RTW)
 		rdm_ctl_send(ep, serve->peer, &eor);
@@ -239,10 +240,12 @@ static void write_eager(struct rdm_ep *ep, struct rdm_peer *peer,
 				       has_data, pkt->cq_data);
 
 	if (!place(ep, pkt->rma_iov, pkt->rma_iovcnt, 0, pkt->payload,
-		   pkt->payload_len))
+		   pkt->payload_len)) {
 		refuse(ep, peer, pkt, RDM_ERR_RMA_ADDR);
-	else
-		written(ep, peer, pkt->type, pkt->send_id, &comp);
+		return;
+	}
+	rdm_regions_written(ep, pkt->rma_iov, pkt->rma_iovcnt);
+	written(ep, peer, pkt->type, pkt->send_id, &comp);
 }
 
 static void write_on(struct rdm_ep *ep, struct rdm_serve *serve)

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_domain_wide.c - counters that drive all endpoints of a domain
+ *
+ * A counter of a memory region is bound to no endpoint, yet looking at it has
+ * to make progress: the write that it waits for comes through some endpoint of
+ * the domain. So each of those is in its list, however early or late either
+ * was opened.
+ */
+#include "fi/efa.h"
+
+int efa_domain_add_ep(struct efa_domain *domain, struct efa_ep *ep)
+{
+	struct efa_cntr *cntr;
+	int ret = 0;
+
+	u_lock(&domain->lock);
+	LIST_FOREACH(cntr, &domain->wide, link) {
+		ret = efa_watch_add(&cntr->watch, ep);
+		if (ret)
+			break;
+	}
+	ep->listed = true;
+	LIST_INSERT_HEAD(&domain->eps, ep, link);
+	u_unlock(&domain->lock);
+	if (ret)
+		efa_domain_remove_ep(domain, ep);
+	return ret;
+}
+
+void efa_domain_remove_ep(struct efa_domain *domain, struct efa_ep *ep)
+{
+	struct efa_cntr *cntr;
+
+	if (!ep->listed)
+		return;
+	u_lock(&domain->lock);
+	LIST_FOREACH(cntr, &domain->wide, link)
+		efa_watch_remove(&cntr->watch, ep);
+	LIST_REMOVE(ep, link);
+	ep->listed = false;
+	u_unlock(&domain->lock);
+}
+
+int efa_domain_add_cntr(struct efa_domain *domain, struct efa_cntr *cntr)
+{
+	struct efa_ep *ep;
+	int ret = 0;
+
+	u_lock(&domain->lock);
+	if (!cntr->wide) {
+		LIST_FOREACH(ep, &domain->eps, link)
+			if (!ret)
+				ret = efa_watch_add(&cntr->watch, ep);
+		LIST_INSERT_HEAD(&domain->wide, cntr, link);
+		cntr->wide = true;
+	}
+	u_unlock(&domain->lock);
+	return ret;
+}
+
+void efa_domain_remove_cntr(struct efa_domain *domain, struct efa_cntr *cntr)
+{
+	if (!cntr->wide)
+		return;
+	u_lock(&domain->lock);
+	LIST_REMOVE(cntr, link);
+	u_unlock(&domain->lock);
+}
