@@ -279,6 +279,9 @@ struct dev_ops {
 	int (*poll)(struct dev_cq *cq, struct dev_wc *wc, int n);
 	void (*give_back)(struct dev_cq *cq);
 
+	/* NULL: there is no shared memory to forbid. */
+	void (*forbid_shm)(struct dev_qp *qp);
+
 	/* Of a device that another one has beside it (dev_rail.h); else NULL.
 	   A queue pair under the other's address; whether a peer can be had. */
 	int (*qp_open_as)(struct dev *dev, enum dev_qp_type type,
@@ -325,6 +328,16 @@ static inline int dev_qp_open(struct dev *dev, enum dev_qp_type type,
 			      struct dev_qp **qp)
 {
 	return dev->ops->qp_open(dev, type, cq, qkey, qp);
+}
+
+/*
+ * Shared memory is neither used to peers nor offered to them. Right after
+ * opening, before anybody knows the address.
+ */
+static inline void dev_qp_forbid_shm(struct dev_qp *qp)
+{
+	if (qp->ops->forbid_shm)
+		qp->ops->forbid_shm(qp);
 }
 
 /* Its ahs must be closed before. Lent packets go back. */

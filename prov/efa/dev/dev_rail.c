@@ -247,14 +247,29 @@ static int rail_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 	return 0;
 }
 
+static void qp_close_local(struct rail_qp *qp)
+{
+	if (!qp->rail[RAIL_LOCAL])
+		return;
+	dev_qp_close(qp->rail[RAIL_LOCAL]);
+	qp->rail[RAIL_LOCAL] = NULL;
+	u_container_of(qp->qp.cq, struct rail_cq, cq)->nlocal--;
+}
+
+/* The main device may have some of its own, as dev_soft.c has. */
+static void rail_forbid_shm(struct dev_qp *q)
+{
+	struct rail_qp *qp = u_container_of(q, struct rail_qp, qp);
+
+	qp_close_local(qp);
+	dev_qp_forbid_shm(qp->rail[RAIL_MAIN]);
+}
+
 static void rail_qp_close(struct dev_qp *q)
 {
 	struct rail_qp *qp = u_container_of(q, struct rail_qp, qp);
 
-	if (qp->rail[RAIL_LOCAL]) {
-		dev_qp_close(qp->rail[RAIL_LOCAL]);
-		u_container_of(q->cq, struct rail_cq, cq)->nlocal--;
-	}
+	qp_close_local(qp);
 	dev_qp_close(qp->rail[RAIL_MAIN]);
 	free(qp);
 }
@@ -391,6 +406,7 @@ static const struct dev_ops rail_ops = {
 	.post_recv = rail_post_recv,
 	.poll = rail_poll,
 	.give_back = rail_give_back,
+	.forbid_shm = rail_forbid_shm,
 };
 
 void dev_rail_info(struct dev_info *info)

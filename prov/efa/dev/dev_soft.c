@@ -201,6 +201,11 @@ static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 	return rc ? rc : qp_wrap(d, type, c, nic_qp, out);
 }
 
+static void soft_forbid_shm(struct dev_qp *q)
+{
+	nic_qp_forbid_shm(u_container_of(q, struct soft_qp, qp)->nic_qp);
+}
+
 static struct nic_addr soft_addr(const struct dev_addr *addr)
 {
 	struct nic_addr na = { .qpn = addr->qpn, .qkey = addr->qkey };
@@ -312,6 +317,7 @@ static const struct dev_ops soft_ops = {
 	.post_recv = soft_post_recv,
 	.poll = soft_poll,
 	.give_back = soft_give_back,
+	.forbid_shm = soft_forbid_shm,
 	.qp_open_as = soft_qp_open_as,
 	.ah_reach = soft_ah_reach,
 };

@@ -356,6 +356,7 @@ struct efa_ep_opt {
 	size_t rnr_retry; /* 0..7; 7: for ever, as it always is here */
 	int hmem_p2p; /* FI_HMEM_P2P_* */
 	bool no_rdma; /* the device's RDMA is not used */
+	bool no_shm; /* nor shared memory, by peers neither */
 };
 
 struct efa_ep {

@@ -414,6 +414,8 @@ int efa_dgram_open(struct efa_ep *ep, struct efa_dgram **out)
 	ret = dev_qp_open(dev, DEV_QP_UD, dgram->cq, qkey, &dgram->qp);
 	if (ret)
 		goto close_cq;
+	if (ep->opt.no_shm)
+		dev_qp_forbid_shm(dgram->qp);
 	u_pool_init(&dgram->ops, sizeof(struct op), 64,
 		    (uint32_t)u_min(ep->tx_size + ep->rx_size, U_POOL_MAX));
 	*out = dgram;

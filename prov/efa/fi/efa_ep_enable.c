@@ -151,6 +151,7 @@ static int open_rdm(struct efa_ep *ep)
 		.min_multi_recv = ep->opt.min_multi_recv,
 		.features_off = efa_settings.features_off,
 		.no_rdma = !efa_ep_uses_rdma(ep),
+		.no_shm = ep->opt.no_shm,
 		.strangers = ep->caps & FI_SOURCE_ERR,
 	};
 

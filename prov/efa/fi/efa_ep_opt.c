@@ -159,6 +159,16 @@ static int set_use_rdma(struct efa_ep *ep, int name, const void *val)
 	return 0;
 }
 
+static int set_shm(struct efa_ep *ep, int name, const void *val)
+{
+	bool permitted = *(const bool *)val;
+
+	if (permitted && !efa_settings.use_shm)
+		return -FI_EINVAL; /* the variable is stronger */
+	ep->opt.no_shm = !permitted;
+	return 0;
+}
+
 /* Order is not promised; not to need it is fine. */
 static int set_in_order(struct efa_ep *ep, int name, const void *val)
 {
@@ -179,8 +189,7 @@ static const struct option options[] = {
 	{ FI_OPT_FI_HMEM_P2P, sizeof(int), false, get_hmem_p2p, set_hmem_p2p },
 	{ FI_OPT_CUDA_API_PERMITTED, sizeof(bool), false, NULL,
 	  set_unsupported },
-	{ FI_OPT_SHARED_MEMORY_PERMITTED, sizeof(bool), true, NULL,
-	  set_ignored },
+	{ FI_OPT_SHARED_MEMORY_PERMITTED, sizeof(bool), true, NULL, set_shm },
 	{ FI_OPT_MAX_MSG_SIZE, sizeof(size_t), false, get_max_size,
 	  set_max_size },
 	{ FI_OPT_MAX_TAGGED_SIZE, sizeof(size_t), false, get_max_size,
@@ -241,6 +250,8 @@ void efa_ep_opt_init(struct efa_ep *ep, const struct fi_info *info)
 	opt->min_multi_recv = rdm_inject_max(ep->domain->dev->info.mtu);
 	opt->rnr_retry = 7;
 	opt->hmem_p2p = FI_HMEM_P2P_ENABLED;
+	/* Who wants no peers on this host needs nothing that they come by. */
+	opt->no_shm = !(info->caps & FI_LOCAL_COMM);
 }
 
 static const struct option *find(int level, int name)

@@ -185,6 +185,13 @@ int nic_qp_open_as(struct nic *nic, enum nic_qp_type type,
 int nic_qp_set_qkey(struct nic_qp *qp, uint32_t qkey);
 
 /*
+ * No shared memory, neither to peers nor from them: all are reached as those
+ * on other hosts. Right after opening, before anybody knows the address; not
+ * with shm_only.
+ */
+void nic_qp_forbid_shm(struct nic_qp *qp);
+
+/*
  * SRD: how often a send is tried again while the receiver has no receive
  * posted, before it ends with NIC_RNR: 0..6; NIC_RNR_FOREVER, as at first.
  */

@@ -112,7 +112,8 @@ static void path_tell_refused(const struct nic_path *p, int rc)
 {
 	struct nic *nic = p->qp->nic;
 	char peer[NIC_GID_TEXT];
-	bool first = nic_tell_once(nic, &nic->told_space);
+	/* What the peer's program wants is no trouble of ours. */
+	bool first = rc != -EPERM && nic_tell_once(nic, &nic->told_space);
 
 	u_log(first ? U_LOG_WARN : U_LOG_INFO,
 	      "no shared memory to %s queue pair %u of this host, so it is "
@@ -121,6 +122,7 @@ static void path_tell_refused(const struct nic_path *p, int rc)
 	      rc == -ENOSPC ? "it has no lane free, or shared memory is full "
 			      "(enlarge /dev/shm)" :
 	      rc == -EPROTO ? "it runs another version of this provider" :
+	      rc == -EPERM  ? "its program permits none" :
 			      strerror(-rc));
 }
 
@@ -157,8 +159,8 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 
 	if (p->state != NIC_PATH_NEW || p->hold)
 		return path_status(p);
-	if (!nic->config.shm_only &&
-	    (nic->config.no_shm || !nic_is_own(nic, p->id.gid)))
+	if (!nic->config.shm_only && (nic->config.no_shm || p->qp->no_shm ||
+				      !nic_is_own(nic, p->id.gid)))
 		return path_resolve_far(p);
 	rc = wire_shm_link_open(p->qp->shm, &p->id, &link);
 	switch (rc) {

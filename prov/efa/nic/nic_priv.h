@@ -215,6 +215,7 @@ struct nic_qp {
 
 	struct nic *nic; /* const after open, as all up to self */
 	enum nic_qp_type type;
+	bool no_shm; /* nic_qp_forbid_shm() */
 	int sock; /* the bell; of any other queue pair's too, to ring by */
 	struct wire_shm_bell bell;
 	int wait; /* readable when there is work: sock, or an epoll */

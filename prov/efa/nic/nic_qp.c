@@ -124,6 +124,13 @@ int nic_qp_set_qkey(struct nic_qp *qp, uint32_t qkey)
 	return 0;
 }
 
+void nic_qp_forbid_shm(struct nic_qp *qp)
+{
+	assert(!qp->nic->config.shm_only && TAILQ_EMPTY(&qp->paths));
+	qp->no_shm = true;
+	wire_shm_shut(qp->shm);
+}
+
 void nic_qp_set_rnr_retries(struct nic_qp *qp, uint32_t retries)
 {
 	assert(retries <= NIC_RNR_FOREVER);

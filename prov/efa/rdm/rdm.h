@@ -209,6 +209,7 @@ struct rdm_ep_config {
 				  buffer is released */
 	uint64_t features_off; /* handshake feature bits not to use */
 	bool no_rdma; /* the device's RDMA is not used, by peers neither */
+	bool no_shm; /* shared memory is not used, by peers neither */
 	bool strangers; /* what comes of a sender who is not in the av is an
 			   entry RDM_ERR_STRANGER with his address */
 	uint64_t answer_timeout; /* ns that an answer which cannot be delivered

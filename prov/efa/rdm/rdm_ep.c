@@ -112,6 +112,8 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 			  &ep->qp);
 	if (ret)
 		goto close_cq;
+	if (config->no_shm)
+		dev_qp_forbid_shm(ep->qp);
 	*out = ep;
 	return 0;
 

@@ -235,3 +235,8 @@ void wire_shm_set_connid(struct wire_shm *w, uint32_t connid)
 	w->id.connid = connid;
 	w->seg->about.id.connid = connid;
 }
+
+void wire_shm_shut(struct wire_shm *w)
+{
+	w->seg->about.flags |= WIRE_SHM_SHUT;
+}

@@ -139,6 +139,9 @@ void wire_shm_set_room(struct wire_shm *w, size_t bytes);
 /* Another connid for `self`, before any peer can know the first one. */
 void wire_shm_set_connid(struct wire_shm *w, uint32_t connid);
 
+/* Nobody may open a lane; as early as that. */
+void wire_shm_shut(struct wire_shm *w);
+
 /*
  * Housekeeping, every 10..100 ms: takes back lanes of dead senders once they
  * are empty. System calls: one a lane that was idle since the last call.
@@ -149,8 +152,8 @@ void wire_shm_tick(struct wire_shm *w);
  * Opens a lane to `peer` for the sender that owns `w`. Errors: -ENOENT no
  * such segment, -ESTALE one of another incarnation (connid) or of a dead
  * owner, -EPROTO its content is not ours or of another version, -ENOSPC no
- * free lane or the directory is full, -EACCES the file is somebody else's;
- * others of open(2) and mmap(2).
+ * free lane or the directory is full, -EACCES the file is somebody else's,
+ * -EPERM the owner wants no lanes; others of open(2) and mmap(2).
  */
 int wire_shm_link_open(struct wire_shm *w, const struct wire_shm_id *peer,
 		       struct wire_shm_link **out);

@@ -53,7 +53,9 @@ static int about_read(struct wire_shm_link *l, const struct wire_shm_id *peer)
 		       peer->qpn);
 		return -EPROTO;
 	}
-	return a->id.connid == peer->connid ? 0 : -ESTALE;
+	if (a->id.connid != peer->connid)
+		return -ESTALE;
+	return a->flags & WIRE_SHM_SHUT ? -EPERM : 0;
 }
 
 static int map_header(struct wire_shm_link *l)

@@ -86,6 +86,7 @@
 
 enum wire_shm_about_flags {
 	WIRE_SHM_FENCE = 1, /* the owner has no membarrier: senders fence */
+	WIRE_SHM_SHUT = 2, /* no lane may be opened */
 };
 
 struct wire_shm_about {

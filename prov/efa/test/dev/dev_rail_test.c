@@ -59,6 +59,32 @@ static void dev_qp_open__without_shared_memory(void **state)
 	dr_close(&e);
 }
 
+static void dev_qp_forbid_shm__takes_the_main_rail(void **state)
+{
+	struct dr *r = *state;
+	struct dev *dev = dr_record();
+	struct dev_ah *there, *back;
+	struct dr_end e;
+
+	dev_rail_add(&r->config, &dev);
+	dr_open(&e, dev, 14);
+	dev_qp_forbid_shm(e.qp);
+	assert_int_equal(dev_ah_open(e.qp, &r->b.qp->addr, 1, &there), 0);
+	assert_int_equal(dev_ah_open(r->b.qp, &e.qp->addr, 1, &back), 0);
+	dr_send(&e, there, "there");
+	assert_true(dr_deliver(&e, true));
+	dr_expect(&r->b, "there", &e.qp->addr);
+	assert_int_equal(df_wait(e.cq).op, DEV_WC_SEND);
+	dev_give_back(e.cq);
+	dr_send(&r->b, back, "and back");
+	assert_true(dr_deliver(&r->b, true));
+	dr_expect(&e, "and back", &r->b.qp->addr);
+	assert_int_equal(df_wait(r->b.cq).op, DEV_WC_SEND);
+	dev_ah_close(there);
+	dev_ah_close(back);
+	dr_close(&e);
+}
+
 /* --- sending ---------------------------------------------------------------- */
 
 static void dev_post__a_peer_of_this_host(void **state)
@@ -266,6 +292,7 @@ int main(void)
 		DR_TEST(dev_rail_add__is_the_main_device),
 		DR_TEST(dev_rail_add__not_to_longer_packets),
 		DR_TEST(dev_qp_open__without_shared_memory),
+		DR_TEST(dev_qp_forbid_shm__takes_the_main_rail),
 		DR_TEST(dev_post__a_peer_of_this_host),
 		DR_TEST(dev_post__a_peer_of_another),
 		DR_TEST(dev_post__a_batch_for_both),

@@ -89,6 +89,34 @@ static void nic_ah_open__impossible_address(void **state)
 	assert_int_equal(nic_ah_open(t->a.qp, &addr, 0, &ah), -EINVAL);
 }
 
+/* Whoever of the two forbids it, each reaches the other as a far one. */
+static void nic_qp_forbid_shm__both_ways(void **state)
+{
+	struct nt *t = *state;
+	struct iovec iov = { (void *)(uintptr_t) "far", 3 };
+	struct nt_end *end[2] = { &t->a, &t->b };
+	struct nic_ah *ah[2];
+
+	nt_open(t, &t->a, NIC_QP_RDM);
+	nt_open(t, &t->b, NIC_QP_RDM);
+	nic_qp_forbid_shm(t->a.qp);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+			nic_ah_open(end[i]->qp, &end[!i]->addr, 0, &ah[i]), 0);
+		assert_int_equal(nic_send(ah[i], 9, 0, 0, NULL, 0, &iov, 1, 3),
+				 1);
+		assert_int_equal(nt_wait(end[!i], end[i])->op, NIC_WC_RECV);
+		assert_memory_equal(end[!i]->wc[0].data, "far", 3);
+		nic_give_back(end[!i]->qp);
+		assert_int_equal(nt_wait(end[i], end[!i])->op, NIC_WC_SEND);
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(nic_qp_stats(end[i]->qp)->rx_packets, 0);
+		nic_ah_close(ah[i]);
+	}
+	assert_int_equal(nt_warnings(), 0);
+}
+
 static void nic_send__sizes(void **state)
 {
 	static const size_t sizes[] = { 0,  1,	  8,	55,	     56,     57,
@@ -343,6 +371,7 @@ int main(void)
 		NT_DIR(nic_qp_open__range_is_used_up),
 		NT_DIR(nic_qp_open__no_directory),
 		NT_PAIR(nic_ah_open__impossible_address),
+		NT_DIR(nic_qp_forbid_shm__both_ways),
 		NT_PAIR(nic_send__sizes),
 		NT_PAIR(nic_send__too_long),
 		NT_PAIR(nic_send__header_gather_and_imm),
