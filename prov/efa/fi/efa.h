@@ -311,6 +311,7 @@ uint64_t efa_cq_flags(const struct rdm_comp *comp);
 struct efa_cntr {
 	struct fid_cntr fid;
 	struct rdm_cntr count;
+	_Atomic uint64_t seen; /* ok and failed when last looked at */
 	struct efa_domain *domain;
 	enum fi_wait_obj wait_obj;
 	struct efa_watch watch;

@@ -4,7 +4,7 @@
  *
  * The message layer counts; looking at a counter drives the endpoints that
  * count in it. A counter with a descriptor to sleep on wakes when one of those
- * endpoints has work.
+ * endpoints has work, and when somebody else has done that work.
  */
 #include "fi/efa.h"
 
@@ -16,20 +16,30 @@ static struct efa_cntr *cntr_of(struct fid_cntr *cntr)
 	return u_container_of(cntr, struct efa_cntr, fid);
 }
 
-static uint64_t cntr_read(struct fid_cntr *fid)
+struct counts {
+	uint64_t ok, failed;
+};
+
+/* What a look at a counter finds, and notes as seen. */
+static struct counts look(struct efa_cntr *cntr)
 {
-	struct efa_cntr *cntr = cntr_of(fid);
+	struct counts now;
 
 	efa_watch_progress(&cntr->watch);
-	return atomic_load(&cntr->count.ok);
+	now.ok = atomic_load(&cntr->count.ok);
+	now.failed = atomic_load(&cntr->count.failed);
+	atomic_store(&cntr->seen, now.ok + now.failed);
+	return now;
+}
+
+static uint64_t cntr_read(struct fid_cntr *fid)
+{
+	return look(cntr_of(fid)).ok;
 }
 
 static uint64_t cntr_readerr(struct fid_cntr *fid)
 {
-	struct efa_cntr *cntr = cntr_of(fid);
-
-	efa_watch_progress(&cntr->watch);
-	return atomic_load(&cntr->count.failed);
+	return look(cntr_of(fid)).failed;
 }
 
 /* A change by the program wakes who waits, as an operation does. */
@@ -64,20 +74,33 @@ static int cntr_seterr(struct fid_cntr *fid, uint64_t value)
 	return wake(cntr_of(fid));
 }
 
+/* The next count will signal the eventfd. False: there was one meanwhile. */
+static bool cntr_arm(void *arg)
+{
+	struct efa_cntr *cntr = arg;
+	struct rdm_cntr *count = &cntr->count;
+
+	atomic_store(&count->sleeping, true);
+	return atomic_load(&count->ok) + atomic_load(&count->failed) ==
+	       atomic_load(&cntr->seen);
+}
+
 /* Ends at the threshold, at the first error since the call, or at timeout. */
 static int cntr_wait(struct fid_cntr *fid, uint64_t threshold, int timeout)
 {
 	struct efa_cntr *cntr = cntr_of(fid);
 	uint64_t failed = atomic_load(&cntr->count.failed);
 	struct efa_nap nap;
+	struct counts now;
 
 	efa_nap_begin(&nap, timeout);
 	do {
-		if (cntr_read(fid) >= threshold)
+		now = look(cntr);
+		if (now.ok >= threshold)
 			return 0;
-		if (atomic_load(&cntr->count.failed) != failed)
+		if (now.failed != failed)
 			return -FI_EAVAIL;
-	} while (efa_nap_turn(&nap, &cntr->watch, NULL, NULL));
+	} while (efa_nap_turn(&nap, &cntr->watch, cntr_arm, cntr));
 	return -FI_ETIMEDOUT;
 }
 
@@ -89,7 +112,9 @@ int efa_cntr_trywait(struct efa_cntr *cntr)
 		return -FI_EINVAL;
 	eventfd_read(cntr->watch.event, &value);
 	efa_watch_progress(&cntr->watch);
-	return efa_watch_arm(&cntr->watch) ? -FI_EAGAIN : 0;
+	if (efa_watch_arm(&cntr->watch) || !cntr_arm(cntr))
+		return -FI_EAGAIN;
+	return 0;
 }
 
 static int cntr_control(struct fid *fid, int command, void *arg)
@@ -183,6 +208,7 @@ int efa_cntr_open(struct fid_domain *fid, struct fi_cntr_attr *attr,
 		free(cntr);
 		return ret;
 	}
+	cntr->count.fd = cntr->watch.event;
 	cntr->wait_obj = attr ? attr->wait_obj : FI_WAIT_NONE;
 	cntr->domain = domain;
 	cntr->fid.fid.fclass = FI_CLASS_CNTR;

@@ -60,10 +60,8 @@ static void count(const struct efa_dgram *dgram, bool receive, bool ok)
 	struct efa_cntr *cntr =
 		dgram->ep->cntr[receive ? RDM_CNTR_RECV : RDM_CNTR_SEND];
 
-	if (cntr && ok)
-		atomic_fetch_add(&cntr->count.ok, 1);
-	else if (cntr)
-		atomic_fetch_add(&cntr->count.failed, 1);
+	if (cntr)
+		rdm_cntr_add(&cntr->count, ok);
 }
 
 static U_COLD void add_error(const struct efa_dgram *dgram, const struct op *op,

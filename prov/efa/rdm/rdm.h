@@ -127,7 +127,11 @@ bool rdm_cq_sleep(struct rdm_cq *cq);
 struct rdm_cntr {
 	_Atomic uint64_t ok;
 	_Atomic uint64_t failed;
+	_Atomic bool sleeping; /* the next count signals fd, and ends this */
+	int fd; /* eventfd of the owner, not ours; -1: none */
 };
+
+void rdm_cntr_add(struct rdm_cntr *cntr, bool ok);
 
 /* What an endpoint counts where; any of them may be NULL. */
 enum rdm_cntr_use {

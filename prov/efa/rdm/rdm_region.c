@@ -82,7 +82,7 @@ static U_COLD void count(struct rdm_regions *regions,
 			continue;
 		LIST_FOREACH(region, bucket_of(regions, iov[i].key), link)
 			if (region->key == iov[i].key)
-				atomic_fetch_add(&region->cntr->ok, 1);
+				rdm_cntr_add(region->cntr, true);
 	}
 	u_unlock(&regions->lock);
 }

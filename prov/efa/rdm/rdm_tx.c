@@ -69,10 +69,8 @@ void rdm_count(struct rdm_ep *ep, enum rdm_cntr_use use, bool ok)
 {
 	struct rdm_cntr *cntr = ep->config.cntr[use];
 
-	if (u_likely(!cntr))
-		return;
-	atomic_fetch_add_explicit(ok ? &cntr->ok : &cntr->failed, 1,
-				  memory_order_release);
+	if (u_unlikely(cntr != NULL))
+		rdm_cntr_add(cntr, ok);
 }
 
 U_COLD void rdm_complete_error(struct rdm_ep *ep, struct rdm_cq *cq,
