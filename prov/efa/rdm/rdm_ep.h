@@ -87,6 +87,8 @@ struct rdm_peer {
 	struct rdm_serve_list serves; /* every rdm_serve for it */
 	uint64_t runting; /* bytes of heads under way to it */
 	struct rdm_tx_list parked; /* wait for its HANDSHAKE */
+	STAILQ_HEAD(, rdm_untold) untold; /* as do refusals of its requests */
+	uint32_t nuntold;
 	struct rdm_keyq_node by_addr; /* in ep->by_addr */
 };
 

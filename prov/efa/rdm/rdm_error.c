@@ -10,6 +10,16 @@
  */
 #include "rdm/rdm_move.h"
 
+#include <stdlib.h>
+
+/* Refused requests of a peer that keep until its HANDSHAKE. */
+#define UNTOLD_MAX 1024
+
+struct rdm_untold {
+	STAILQ_ENTRY(rdm_untold) link; /* peer->untold */
+	uint32_t id, err;
+};
+
 /* ---- telling --------------------------------------------------------------- */
 
 bool rdm_error_is_death(uint32_t err)
@@ -47,6 +57,42 @@ U_COLD bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer,
 		return false;
 	rdm_ctl_send(ep, peer, &pkt);
 	return true;
+}
+
+U_COLD void rdm_error_refuse(struct rdm_ep *ep, struct rdm_peer *peer,
+			     uint32_t id, uint32_t err)
+{
+	struct rdm_untold *untold = NULL;
+
+	if (!peer->shaken && peer->nuntold < UNTOLD_MAX)
+		untold = malloc(sizeof(*untold));
+	if (!untold) {
+		rdm_error_tell(ep, peer, RDM_REF_ID, id, err);
+		return;
+	}
+	*untold = (struct rdm_untold){ .id = id, .err = err };
+	STAILQ_INSERT_TAIL(&peer->untold, untold, link);
+	peer->nuntold++;
+}
+
+U_COLD void rdm_error_shaken(struct rdm_ep *ep, struct rdm_peer *peer)
+{
+	struct rdm_untold *untold;
+
+	STAILQ_FOREACH(untold, &peer->untold, link)
+		rdm_error_tell(ep, peer, RDM_REF_ID, untold->id, untold->err);
+	rdm_error_forget(peer);
+}
+
+U_COLD void rdm_error_forget(struct rdm_peer *peer)
+{
+	struct rdm_untold *untold;
+
+	while ((untold = STAILQ_FIRST(&peer->untold))) {
+		STAILQ_REMOVE_HEAD(&peer->untold, link);
+		free(untold);
+	}
+	peer->nuntold = 0;
 }
 
 U_COLD void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx)

@@ -119,7 +119,15 @@ bool rdm_error_can_tell(const struct rdm_peer *peer);
  */
 bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
 		    uint32_t id, uint32_t err);
-/* The same of an operation of ours that broke off. */
+/*
+ * The same of a request that the peer waits for; one that came before its
+ * HANDSHAKE is told of after that.
+ */
+void rdm_error_refuse(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t id,
+		      uint32_t err);
+void rdm_error_shaken(struct rdm_ep *ep, struct rdm_peer *peer);
+void rdm_error_forget(struct rdm_peer *peer);
+/* An operation of ours that broke off. */
 void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx);
 /* The peer gave up what has this id of ours; a message of a number that was. */
 void rdm_error_id(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t id);

@@ -61,6 +61,7 @@ static struct rdm_peer *peer_new(struct rdm_ep *ep, const struct dev_addr *addr)
 	TAILQ_INIT(&peer->msgs);
 	TAILQ_INIT(&peer->serves);
 	TAILQ_INIT(&peer->parked);
+	STAILQ_INIT(&peer->untold);
 	if (dev_ah_open(ep->qp, addr, u_pool_id(peer), &peer->ah)) {
 		u_pool_put(&ep->peers, peer);
 		return NULL;
@@ -234,6 +235,7 @@ U_COLD void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 	peer->by_connid = !peer->keep_raw &&
 			  (pkt->features & RDM_FEATURE_CONNID);
 	peer->shaken = true;
+	rdm_error_shaken(ep, peer);
 	while ((tx = TAILQ_FIRST(&peer->parked))) {
 		TAILQ_REMOVE(&peer->parked, tx, queue);
 		tx->state = RDM_TX_SENDING;
@@ -259,6 +261,7 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 	peer->gone = status != DEV_UNREACHABLE;
 	peer->greeted = peer->gone;
 	rdm_ctl_drop(ep, peer);
+	rdm_error_forget(peer);
 	while (tx) {
 		struct rdm_tx *next = TAILQ_NEXT(tx, link);
 
@@ -283,6 +286,7 @@ void rdm_peers_fini(struct rdm_ep *ep)
 	while ((peer = u_pool_next(&ep->peers, &cursor))) {
 		dev_ah_close(peer->ah);
 		rdm_reorder_clear(&peer->early);
+		rdm_error_forget(peer);
 	}
 	for (uint32_t i = 0; i < ep->nchunks; i++)
 		free(ep->chunks[i]);

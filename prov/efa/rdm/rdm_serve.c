@@ -116,7 +116,7 @@ static U_COLD void refuse(struct rdm_ep *ep, struct rdm_peer *peer,
 {
 	rdm_target_refuse(ep, peer, err);
 	if (pkt->type != RDM_PKT_EAGER_RTW)
-		rdm_error_tell(ep, peer, RDM_REF_ID, id_in(pkt), err);
+		rdm_error_refuse(ep, peer, id_in(pkt), err);
 }
 
 static struct rdm_serve *serve_new(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -170,7 +170,7 @@ static U_COLD void serve_fail(struct rdm_ep *ep, struct rdm_serve *serve,
 			      uint32_t err)
 {
 	rdm_target_refuse(ep, serve->peer, err);
-	rdm_error_tell(ep, serve->peer, RDM_REF_ID, serve->peer_id, err);
+	rdm_error_refuse(ep, serve->peer, serve->peer_id, err);
 	serve_end(ep, serve);
 }
 

@@ -354,19 +354,16 @@ static void rdm_atomic_in__refused_holds_up_nothing(void **state)
 	bad_close(&b);
 }
 
-/* Who is known to understand learns at once that nothing will come. */
-static void rdm_atomic_in__refused_is_told(void **state)
+/* Nobody knows anybody when the first request comes, unless hands are shaken. */
+static void check_told(enum rdm_atomic_kind kind, enum rdm_atomic_op number,
+		       bool shake)
 {
-	static const struct {
-		enum rdm_atomic_kind kind;
-		enum rdm_atomic_op op;
-	} ops[] = { { RDM_ATOMIC_BASE, RDM_ATOMIC_SUM },
-		    { RDM_ATOMIC_FETCH, RDM_ATOMIC_SUM },
-		    { RDM_ATOMIC_COMPARE, RDM_ATOMIC_CSWAP } };
 	uint64_t word = 1;
 	struct iovec iov = { &word, 8 };
 	struct dev_range target;
 	struct rdm_atomic op = {
+		.kind = kind,
+		.op = number,
 		.type = RDM_INT64,
 		.iov = &iov,
 		.compare = &iov,
@@ -381,18 +378,47 @@ static void rdm_atomic_in__refused_is_told(void **state)
 	struct bad b;
 
 	bad_open(&b, RW);
-	pair_shake(&b.p);
+	if (shake)
+		pair_shake(&b.p);
 	op.to = b.p.a.peer;
 	target = (struct dev_range){ b.mr->addr, 8, b.mr->key + 1 };
-	for (size_t i = 0; i < u_array_size(ops); i++) {
-		op.kind = ops[i].kind;
-		op.op = ops[i].op;
+	for (int i = 0; i < 3; i++)
 		assert_int_equal(rdm_atomic(b.p.a.ep, &op), 0);
-		pair_run(&b.p);
+	pair_run(&b.p);
+	for (int i = 0; i < 3; i++)
 		pair_error(&b.p.a, RDM_ERR_PEER_ABORT);
-	}
 	assert_int_equal(b.p.a.ep->txs.taken, 0);
 	assert_int_equal(word, 1);
+	expect_untouched(&b);
+	bad_close(&b);
+}
+
+/* Who understands learns that nothing will come, as soon as that is known. */
+static void rdm_atomic_in__refused_is_told(void **state)
+{
+	(void)state;
+	for (int shake = 0; shake < 2; shake++) {
+		check_told(RDM_ATOMIC_BASE, RDM_ATOMIC_SUM, shake);
+		check_told(RDM_ATOMIC_FETCH, RDM_ATOMIC_SUM, shake);
+		check_told(RDM_ATOMIC_COMPARE, RDM_ATOMIC_CSWAP, shake);
+	}
+}
+
+/* One that never shakes hands is told nothing, and leaves nothing behind. */
+static void rdm_error_refuse__keeps_so_many(void **state)
+{
+	struct bad b;
+
+	(void)state;
+	bad_open(&b, RW);
+	for (int i = 0; i < 2000; i++) {
+		struct rdm_pkt pkt = request(&b, RDM_PKT_FETCH_RTA);
+
+		pkt.rma_iov[0].key++;
+		arrives(&b, &pkt, 0);
+	}
+	assert_int_equal(b.p.b.ep->stats.refused, 2000);
+	assert_int_equal(pair_posted(RDM_PKT_PEER_ERROR), 0);
 	expect_untouched(&b);
 	bad_close(&b);
 }
@@ -515,6 +541,7 @@ int main(void)
 		cmocka_unit_test(rdm_target_refuse__flood),
 		cmocka_unit_test(rdm_atomic_in__refused_holds_up_nothing),
 		cmocka_unit_test(rdm_atomic_in__refused_is_told),
+		cmocka_unit_test(rdm_error_refuse__keeps_so_many),
 		cmocka_unit_test(rdm_atomic_result__that_nobody_asked_for),
 		cmocka_unit_test(rdm_atomic_result__of_another_length),
 		cmocka_unit_test(rdm_atomic_result__of_what_has_none),
