@@ -35,7 +35,8 @@ struct wire_stats {
 	uint64_t tx_calls; /* system calls, or rings of the card's bell */
 	uint64_t rx_packets, rx_bytes, rx_calls;
 	uint64_t tx_full; /* packets that there was no room for */
-	uint64_t tx_failed; /* packets that were refused: see the notes */
+	uint64_t tx_failed; /* packets that were refused: see the notes; or
+			       had no way yet */
 	uint64_t rx_dropped; /* by the system, our buffers being full, where it
 				counts them */
 	uint64_t rx_bad; /* truncated, failed, or from nobody */

@@ -4,8 +4,9 @@
  *
  * Each wire has a context of its own: nothing is shared between endpoints, and
  * so nothing is locked. Devices are wire_ud_list.c, memory wire_ud_mem.c, queue
- * pairs wire_ud_qp.c, address handles wire_ud_host.c, sending wire_ud_send.c,
- * receiving wire_ud_poll.c, gids wire_ud_gid.c, trouble wire_ud_event.c.
+ * pairs wire_ud_qp.c, address handles wire_ud_host.c and wire_ud_ask.c, sending
+ * wire_ud_send.c, receiving wire_ud_poll.c, gids wire_ud_gid.c, trouble
+ * wire_ud_event.c.
  */
 #include "wire/wire_ud.h"
 
@@ -25,6 +26,7 @@ static void ud_close(struct wire *wire)
 	struct wire_ud *w = wire_ud_of(wire);
 
 	wire_ud_qp_fini(w);
+	wire_ud_asker_fini(w);
 	wire_ud_hosts_fini(w);
 	wire_ud_mem_fini(w);
 	ibv_dealloc_pd(w->pd);
@@ -167,6 +169,9 @@ int wire_ud_open(const struct wire_ud_config *config, struct wire **out)
 	rc = wire_ud_hosts_init(w);
 	if (rc)
 		goto unpin;
+	rc = wire_ud_asker_init(w);
+	if (rc)
+		goto forget_hosts;
 	rc = wire_ud_qp_init(w);
 	if (rc)
 		goto close_queues;
@@ -177,6 +182,8 @@ int wire_ud_open(const struct wire_ud_config *config, struct wire **out)
 
 close_queues:
 	wire_ud_qp_fini(w);
+	wire_ud_asker_fini(w);
+forget_hosts:
 	wire_ud_hosts_fini(w);
 unpin:
 	wire_ud_mem_fini(w);

@@ -2,10 +2,12 @@
 /*
  * wire_ud_host.c - address handles: how a packet gets to a host
  *
- * The NIC wants a handle for each destination and path, which the kernel makes,
- * over Ethernet after it has asked for the host's link address. That may block,
- * for a second when the host is not there, and happens with the first packet
- * only: a host for which no handle can be had is left alone for a while.
+ * The NIC wants a handle for each destination and path, which wire_ud_ask.c has
+ * made when the first packet goes there. What waits for it, waits a moment;
+ * then packets to the host get lost until it is there, and whoever is above
+ * sends them again, or gives up. The network loses questions and answers too,
+ * so one without answer is put again, after a pause. What is certain to have no
+ * way makes a note, and is left alone for a while.
  *
  * Handles get out of date when addresses or links change. Old ones, and those
  * of hosts that are forgotten to make room, are destroyed when the queue pair
@@ -22,13 +24,16 @@
 #include "util/u_log.h"
 #include "util/u_time.h"
 
-#define BAD_FOR U_SEC
+#define BAD_FOR U_SEC /* what has no way */
+#define PAUSE (50 * U_MSEC) /* after a question, doubled each time up to that */
+#define PATIENCE (10 * U_MSEC) /* of a first packet, with its handle */
 #define HOP_LIMIT 64
 #define FLOW_LABEL 0xfffff
 
 int wire_ud_hosts_init(struct wire_ud *w)
 {
 	w->hosts.max = WIRE_UD_HOSTS;
+	w->hosts.patience = PATIENCE;
 	w->hosts.host = calloc(w->hosts.max, sizeof(*w->hosts.host));
 	return w->hosts.host ? 0 : -ENOMEM;
 }
@@ -69,9 +74,11 @@ static struct wire_ud_host *find(struct wire_ud_hosts *hs,
 	return i ? &hs->host[i - 1] : NULL;
 }
 
-/* Everything that used handles of it has been sent. */
+/* Everything that used handles of it has been sent, and none is on its way. */
 static bool is_idle(const struct wire_ud *w, const struct wire_ud_host *h)
 {
+	if (h->asked)
+		return false;
 	for (uint32_t i = 0; i < w->wire.paths; i++)
 		if (h->ah[i] && u_seq_before(w->path[i].head, h->used[i]))
 			return false;
@@ -138,10 +145,10 @@ static bool make_room(struct wire_ud *w, const struct wire_ud_host *for_whom)
 	return false;
 }
 
-static struct ibv_ah *make(struct wire_ud *w, const struct wire_ud_host *h,
-			   uint8_t path)
+static bool attr_fill(const struct wire_ud *w, const struct wire_ud_host *h,
+		      uint8_t path, struct ibv_ah_attr *attr)
 {
-	struct ibv_ah_attr attr = {
+	*attr = (struct ibv_ah_attr){
 		.is_global = 1,
 		.port_num = w->info.port,
 		.grh = { .sgid_index = (uint8_t)w->gid_index,
@@ -149,26 +156,98 @@ static struct ibv_ah *make(struct wire_ud *w, const struct wire_ud_host *h,
 	};
 
 	/* Entropy, where the NIC makes the source port of it. */
-	attr.grh.flow_label =
+	attr->grh.flow_label =
 		(uint32_t)u_mix64((uint64_t)w->wire.qpn << 8 | path) &
 		FLOW_LABEL;
-	if (!wire_ud_gid_to(&w->info, h->gid, &attr)) {
-		errno = EAFNOSUPPORT;
-		return NULL;
-	}
-	errno = 0;
-	return ibv_create_ah(w->pd, &attr);
+	return wire_ud_gid_to(&w->info, h->gid, attr);
 }
 
-static int no_handle(struct wire_ud *w, struct wire_ud_host *h, int error)
+/* --- answers --- */
+
+/* Asking again would have the same answer, unless a port comes back. */
+static bool is_final(const struct wire_ud *w, int error)
 {
+	switch (error) {
+	case ENETUNREACH:
+	case EAFNOSUPPORT:
+	case EINVAL:
+	case EACCES:
+	case EPERM:
+	case ENODEV:
+	case EOPNOTSUPP:
+		return !w->port_down && !w->no_gid;
+	default:
+		return false;
+	}
+}
+
+static void no_answer(struct wire_ud *w, struct wire_ud_host *h, int error)
+{
+	uint64_t pause = PAUSE << u_min(h->failures, 5);
 	char text[WIRE_GID_TEXT];
 
-	if (error == ENOMEM || error == EAGAIN)
+	h->no_way = is_final(w, error);
+	h->starved = error == ENOMEM || error == EAGAIN;
+	h->bad_until = u_now() + (h->no_way ? BAD_FOR : u_min(pause, BAD_FOR));
+	h->failures += !h->starved;
+	u_info("%s: no way to %s%s: %s", w->info.device,
+	       wire_gid_text(h->gid, text), h->no_way ? "" : " yet",
+	       error ? strerror(error) : "no answer");
+}
+
+static void take_answer(struct wire_ud *w, const struct wire_ud_ask *answer)
+{
+	struct wire_ud_host *h = answer->host;
+
+	if (answer->round != w->hosts.round) {
+		if (answer->ah)
+			ibv_destroy_ah(answer->ah);
+		return;
+	}
+	if (!answer->ah) {
+		no_answer(w, h, answer->error);
+		return;
+	}
+	h->ah[answer->path] = answer->ah;
+	h->failures = 0;
+	h->bad_until = 0;
+	h->no_way = h->starved = false;
+}
+
+static void take_answers(struct wire_ud *w)
+{
+	struct wire_ud_ask answer[WIRE_UD_ASKS];
+	uint32_t n = wire_ud_ask_answers(w, answer);
+
+	for (uint32_t i = 0; i < n; i++)
+		take_answer(w, &answer[i]);
+}
+
+/* --- questions --- */
+
+/* Asks for a handle; the first time, and with nobody before us, it is worth to
+ * wait a moment for the answer. */
+static void ask(struct wire_ud *w, struct wire_ud_host *h, uint8_t path)
+{
+	struct ibv_ah_attr attr;
+
+	if (!attr_fill(w, h, path, &attr)) {
+		no_answer(w, h, EAFNOSUPPORT);
+		return;
+	}
+	if (!wire_ud_ask(w, h, path, &attr))
+		return;
+	if (w->asker.nasks == 1 && !h->failures)
+		wire_ud_ask_wait(w, h, w->hosts.patience);
+	take_answers(w);
+}
+
+static int no_handle(struct wire_ud *w, const struct wire_ud_host *h)
+{
+	if (h->starved)
 		return -EAGAIN;
-	u_info("%s: no way to %s: %s", w->info.device,
-	       wire_gid_text(h->gid, text), strerror(error));
-	h->bad_until = u_now() + BAD_FOR;
+	if (!h->no_way)
+		return -EINPROGRESS;
 	wire_ud_note(w, WIRE_NOTE_NO_ROUTE, h->gid, 0);
 	return -EHOSTUNREACH;
 }
@@ -176,20 +255,12 @@ static int no_handle(struct wire_ud *w, struct wire_ud_host *h, int error)
 static U_COLD int host_make(struct wire_ud *w, struct wire_ud_host *h,
 			    uint8_t path)
 {
-	struct ibv_ah *ah;
-
-	if (h->bad_until && u_now() < h->bad_until) {
-		wire_ud_note(w, WIRE_NOTE_NO_ROUTE, h->gid, 0);
-		return -EHOSTUNREACH;
-	}
-	h->bad_until = 0;
-	ah = make(w, h, path);
-	if (!ah && errno == ENOMEM && make_room(w, h))
-		ah = make(w, h, path);
-	if (!ah)
-		return no_handle(w, h, errno ? errno : EHOSTUNREACH);
-	h->ah[path] = ah;
-	return 0;
+	take_answers(w);
+	if (!h->ah[path] && !h->asked && u_now() >= h->bad_until)
+		ask(w, h, path);
+	if (!h->ah[path] && !h->asked && h->starved && make_room(w, h))
+		ask(w, h, path);
+	return h->ah[path] ? 0 : no_handle(w, h);
 }
 
 int wire_ud_host_ah(struct wire_ud *w, const uint8_t gid[16], uint8_t path,
@@ -235,9 +306,11 @@ void wire_ud_hosts_renew(struct wire_ud *w)
 {
 	struct wire_ud_host *h;
 
+	w->hosts.round++;
 	for (uint32_t i = 0; i < w->hosts.n; i++) {
 		h = &w->hosts.host[i];
 		h->bad_until = 0;
+		h->failures = 0;
 		for (uint32_t k = 0; k < w->wire.paths; k++)
 			if (h->ah[k] &&
 			    retire(&w->hosts, h->ah[k], k, h->used[k]))

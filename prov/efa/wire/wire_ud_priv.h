@@ -9,6 +9,8 @@
  *      +-- path[]: queue pair, ring of packets under way; one completion
  *      |           queue for all
  *      +-- hosts: gid -> address handles, one a path
+ *      |
+ *      +-- asker: threads that make them
  *
  * A buffer of rx is posted (the NIC's), stashed (arrived and not lent), lent,
  * or in rx.idle. (I1) Of a path the packets head..tail are under way, and those
@@ -18,6 +20,7 @@
 #define WIRE_UD_PRIV_H
 
 #include <infiniband/verbs.h>
+#include <pthread.h>
 
 #include "util/u_base.h"
 #include "wire/wire_gid.h"
@@ -32,12 +35,18 @@
 #define WIRE_UD_REPOST 32 /* idle buffers that are posted together */
 #define WIRE_UD_HOSTS 4096 /* that are remembered */
 #define WIRE_UD_BUCKETS 1024
+#define WIRE_UD_ASKS 64 /* hosts whose handles are being made */
+#define WIRE_UD_HELPERS 4 /* threads that make them */
 
 /* A host that packets were sent to. */
 struct wire_ud_host {
 	uint8_t gid[16];
 	uint64_t bad_until; /* ns; no address handle could be had: not tried
 			       again before; 0 */
+	uint32_t failures; /* questions in a row that nobody answered */
+	bool asked; /* a handle is being made: of one path at a time */
+	bool no_way; /* for good, until bad_until */
+	bool starved; /* the device had no memory for a handle */
 	struct ibv_ah *ah[WIRE_UD_PATHS_MAX]; /* NULL: not made yet */
 	uint32_t used[WIRE_UD_PATHS_MAX]; /* path.tail behind its last packet */
 	uint32_t next; /* in its bucket: index + 1; 0: last */
@@ -54,8 +63,48 @@ struct wire_ud_hosts {
 	uint32_t n, max;
 	uint32_t hand; /* of the clock that finds one to forget */
 	uint32_t bucket[WIRE_UD_BUCKETS]; /* index + 1; 0: empty */
+	uint32_t round; /* how often all got out of date */
+	uint64_t patience; /* ns that a first packet waits with its handle */
 	struct wire_ud_retired *retired; /* [nretired] of [max_retired] */
 	uint32_t nretired, max_retired;
+};
+
+/* A handle that a helper makes, or has made. */
+struct wire_ud_ask {
+	enum {
+		WIRE_UD_ASK_FREE,
+		WIRE_UD_ASK_WAITS,
+		WIRE_UD_ASK_RUNS, /* ah and error are the helper's */
+		WIRE_UD_ASK_DONE,
+	} state;
+	uint8_t path;
+	uint32_t round; /* of the hosts, when it was asked for */
+	uint32_t failures; /* of the host: few go first */
+	uint32_t number; /* then those that were first */
+	struct wire_ud_host *host; /* the owner's; only passed on */
+	struct ibv_ah_attr attr;
+	struct ibv_ah *ah; /* NULL: none, see error */
+	int error; /* errno; 0: libibverbs did not say */
+};
+
+struct wire_ud_helper {
+	pthread_t thread;
+	enum {
+		WIRE_UD_HELPER_NONE,
+		WIRE_UD_HELPER_WORKS,
+		WIRE_UD_HELPER_LEFT, /* to be joined */
+	} state;
+	struct wire_ud *wire; /* const */
+};
+
+struct wire_ud_asker {
+	pthread_mutex_t lock; /* of all but nasks */
+	pthread_cond_t answered; /* some ask is DONE */
+	bool stop;
+	uint32_t number; /* of the next ask */
+	struct wire_ud_ask ask[WIRE_UD_ASKS];
+	struct wire_ud_helper helper[WIRE_UD_HELPERS];
+	uint32_t nasks; /* not FREE; the owner's */
 };
 
 struct wire_ud_path {
@@ -119,6 +168,7 @@ struct wire_ud {
 	struct wire_note_list notes;
 	struct wire_stats stats;
 	struct wire_ud_hosts hosts;
+	struct wire_ud_asker asker;
 	struct wire_ud_path path[WIRE_UD_PATHS_MAX];
 	struct wire_ud_tx tx;
 	struct wire_ud_rx rx;
@@ -172,15 +222,29 @@ void wire_ud_qp_revive(struct wire_ud *w, uint64_t now);
 int wire_ud_hosts_init(struct wire_ud *w);
 void wire_ud_hosts_fini(struct wire_ud *w);
 /*
- * The handle to gid by a path, made if need be: this may ask the network, so
- * the first packet to a host may take a while. 0; -EAGAIN no handle left just
- * now; -EHOSTUNREACH.
+ * The handle to gid by a path; if there is none it is asked for, which takes a
+ * moment. 0; -EINPROGRESS none yet; -EAGAIN the device has none left just now;
+ * -EHOSTUNREACH there is no way, which a note says.
  */
 int wire_ud_host_ah(struct wire_ud *w, const uint8_t gid[16], uint8_t path,
 		    struct wire_ud_host **host);
 /* All handles are out of date; and those that have been are destroyed. */
 void wire_ud_hosts_renew(struct wire_ud *w);
 void wire_ud_hosts_bury(struct wire_ud *w);
+
+/* wire_ud_ask.c: handles are made by others */
+
+int wire_ud_asker_init(struct wire_ud *w);
+/* Waits for what libibverbs is busy with: up to some seconds. */
+void wire_ud_asker_fini(struct wire_ud *w);
+/* Has a handle of h made; false: too many are. h stays until it is answered. */
+bool wire_ud_ask(struct wire_ud *w, struct wire_ud_host *h, uint8_t path,
+		 const struct ibv_ah_attr *attr);
+/* Until that is answered, or so long. */
+void wire_ud_ask_wait(struct wire_ud *w, const struct wire_ud_host *h,
+		      uint64_t ns);
+/* The answers that have come: how many of answer[WIRE_UD_ASKS]. */
+uint32_t wire_ud_ask_answers(struct wire_ud *w, struct wire_ud_ask *answer);
 
 /* wire_ud_send.c */
 

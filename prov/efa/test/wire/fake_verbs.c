@@ -17,6 +17,7 @@
 struct fake_verbs fake;
 
 pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t fake_changed = PTHREAD_COND_INITIALIZER;
 struct fake_qp_list fake_qps;
 uint32_t fake_next_qpn;
 static char sysfs[64];
@@ -123,6 +124,7 @@ void fake_set(int *knob, int value)
 {
 	pthread_mutex_lock(&fake_lock);
 	*knob = value;
+	pthread_cond_broadcast(&fake_changed);
 	pthread_mutex_unlock(&fake_lock);
 }
 

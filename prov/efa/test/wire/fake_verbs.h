@@ -36,6 +36,8 @@ struct fake_verbs {
 	uint32_t inline_max; /* that a queue pair takes; more is -EINVAL */
 	int ah_errno; /* of ibv_create_ah; 0 */
 	int ah_max; /* handles of all contexts; 0: any */
+	int ah_wait; /* ibv_create_ah does not return .. */
+	int ah_pass; /* .. but so many times; counts down */
 	enum ibv_wc_status send_status; /* of the next send; SUCCESS */
 	int post_errno; /* of the next ibv_post_send; 0 */
 	int lose; /* all packets */

@@ -315,10 +315,21 @@ int ibv_modify_qp(struct ibv_qp *q, struct ibv_qp_attr *attr, int mask)
 	return 0;
 }
 
+/* Until the network answers. */
+static void ah_wait(void)
+{
+	pthread_mutex_lock(&fake_lock);
+	while (fake.ah_wait && !fake.ah_pass)
+		pthread_cond_wait(&fake_changed, &fake_lock);
+	fake.ah_pass -= fake.ah_wait;
+	pthread_mutex_unlock(&fake_lock);
+}
+
 struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
 {
 	struct fake_ah *ah;
 
+	ah_wait();
 	errno = fake_get(&fake.ah_errno);
 	if (fake.ah_max && fake_get(&fake.handles) >= fake.ah_max)
 		errno = ENOMEM;

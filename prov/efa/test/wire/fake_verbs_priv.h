@@ -61,6 +61,7 @@ LIST_HEAD(fake_qp_list, fake_qp);
 
 /* Under the lock: all but the fields of `fake`, which tests set between calls. */
 extern pthread_mutex_t fake_lock;
+extern pthread_cond_t fake_changed; /* a knob */
 extern struct fake_qp_list fake_qps;
 extern uint32_t fake_next_qpn;
 

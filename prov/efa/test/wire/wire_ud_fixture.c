@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "util/u_log.h"
+#include "util/u_time.h"
 
 static char log_text[8192];
 static unsigned int log_warnings;
@@ -49,6 +50,7 @@ int side_open(struct side *s, int d, uint32_t rx_bytes)
 				    .rx_bytes = rx_bytes };
 	struct wire_ud_info *list;
 	int n = wire_ud_list(&list);
+	int rc;
 
 	assert_true(n > d);
 	s->info = list[d];
@@ -56,7 +58,11 @@ int side_open(struct side *s, int d, uint32_t rx_bytes)
 	s->qkey = c.qkey = ++qkey;
 	c.device = s->info.device;
 	c.gid = s->info.gid;
-	return wire_ud_open(&c, &s->w);
+	rc = wire_ud_open(&c, &s->w);
+	/* However slow the machine is, a first packet waits for its handle. */
+	if (!rc)
+		wire_ud_of(s->w)->hosts.patience = 3600 * U_SEC;
+	return rc;
 }
 
 void side_close(struct side *s)
