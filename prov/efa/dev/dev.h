@@ -49,6 +49,8 @@ enum dev_caps {
 	DEV_CAP_WRITE = 2, /* RDMA write and write with immediate */
 	DEV_CAP_UNSOLICITED = 4, /* such a write uses up no receive here */
 	DEV_CAP_QKEY = 8, /* dev_source() tells the qkey too */
+	DEV_CAP_WATCHES = 16, /* a peer that died is told (DEV_WC_GONE) also
+				 when nothing is sent to it any more */
 };
 
 /* The card under a device; all zero where there is none. */

@@ -43,7 +43,7 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 	*info = (struct dev_info){
 		.kind = ud ? DEV_KIND_UD : DEV_KIND_SOFT,
 		.caps = DEV_CAP_READ | DEV_CAP_WRITE | DEV_CAP_UNSOLICITED |
-			DEV_CAP_QKEY,
+			DEV_CAP_QKEY | DEV_CAP_WATCHES,
 		.mtu = NIC_MTU,
 		.ud_mtu = nic_ud_max(ni),
 		.max_rdma = NIC_MAX_RDMA,

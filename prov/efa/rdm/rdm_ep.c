@@ -10,6 +10,7 @@
 #include "util/u_hash.h"
 #include "util/u_time.h"
 
+#define LOOK_POLLS 256
 #define ANSWER_TIMEOUT (3 * U_SEC)
 /* Reads and writes of peers under way at most. */
 #define SERVES_MAX 65536
@@ -91,6 +92,7 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 	ep->scratch = malloc(ep->mtu);
 	if (!ep->scratch)
 		goto free_struct;
+	ep->looks = 1; /* no peer was awaited at it */
 	pools_init(ep);
 	TAILQ_INIT(&ep->ctls);
 	TAILQ_INIT(&ep->ctls_posted);
@@ -200,6 +202,8 @@ bool rdm_progress(struct rdm_ep *ep)
 		rdm_in_wc(ep, &wc[i]);
 	if (n)
 		dev_give_back(ep->cq);
+	else if (u_unlikely(++ep->idle_polls % LOOK_POLLS == 0))
+		rdm_alive_look(ep);
 	if (u_unlikely(ep->busy))
 		resume(ep);
 	return ep->nrefused != 0;
@@ -247,6 +251,7 @@ int rdm_ep_fd(struct rdm_ep *ep)
 
 int rdm_ep_arm(struct rdm_ep *ep)
 {
+	rdm_alive_look(ep);
 	return ep->busy ? 1 : dev_cq_arm(ep->cq);
 }
 

@@ -11,7 +11,8 @@
  *   rdm_serve.c RMA in packets, a peer's           rdm_error.c giving up
  *   rdm_atomic.c, rdm_atomic_in.c  atomics
  *   rdm_target.c  what peers' requests may touch   rdm_peer.c who is who
- *   rdm_region.c  counters of what they wrote
+ *   rdm_region.c  counters of what they wrote      rdm_alive.c  is who we
+ *                                                    wait for still there
  *   rdm_ep.c    open, progress, close
  *
  * Nouns
@@ -76,6 +77,7 @@ struct rdm_peer {
 			   connid and no address */
 	bool keep_raw; /* it wants the raw address in every request */
 	bool gone; /* the device said so */
+	bool probed; /* a probe is under way: rdm_alive.c */
 	/* The rest. */
 	uint64_t features; /* of its HANDSHAKE; 0 before */
 	uint32_t device_version;
@@ -86,6 +88,8 @@ struct rdm_peer {
 	struct rdm_msg_list msgs; /* every rdm_msg from it */
 	struct rdm_serve_list serves; /* every rdm_serve for it */
 	uint64_t runting; /* bytes of heads under way to it */
+	uint32_t awaited; /* the last look that found something awaited .. */
+	uint32_t looks; /* .. and how many before it, in a row */
 	struct rdm_tx_list parked; /* wait for its HANDSHAKE */
 	STAILQ_HEAD(, rdm_untold) untold; /* as do refusals of its requests */
 	uint32_t nuntold;
@@ -266,6 +270,7 @@ struct rdm_ctl {
 	TAILQ_ENTRY(rdm_ctl) link; /* ep->ctls, or ep->ctls_posted */
 	struct rdm_peer *peer;
 	bool posted;
+	bool probe; /* peer->probed */
 	uint64_t since; /* when the device first refused it; 0: never */
 	uint32_t len;
 	uint8_t *large; /* the packet, malloced; NULL: it lies in bytes */
@@ -294,6 +299,10 @@ struct rdm_ep {
 	struct rdm_peer **sources; /* [nsources] */
 	uint32_t nchunks, nsources;
 	struct rdm_keyq by_addr;
+	/* Who is waited for. */
+	uint32_t idle_polls; /* the clock is looked at every so many */
+	uint32_t looks; /* so far */
+	uint64_t look_at; /* ns; not before */
 	/* Work that waits for room; busy is true while any of it is there. */
 	bool busy;
 	uint32_t nrefused; /* entries of refused */
@@ -509,6 +518,12 @@ void rdm_kept_hold(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t bytes);
 void rdm_kept_drop(struct rdm_ep *ep, struct rdm_msg *msg);
 /* Lets peers send again if they were held back. */
 void rdm_kept_relieve(struct rdm_ep *ep);
+
+/* ---- rdm_alive.c -------------------------------------------------------- */
+
+/* Looks after peers that something is awaited from, if it is time again and
+   the device does not do so by itself. */
+void rdm_alive_look(struct rdm_ep *ep);
 
 /* ---- rdm_in.c ----------------------------------------------------------------------- */
 

@@ -194,6 +194,8 @@ static void ctl_move(struct rdm_ep *ep, struct rdm_ctl *ctl, bool posted)
 static void ctl_free(struct rdm_ep *ep, struct rdm_ctl *ctl)
 {
 	TAILQ_REMOVE(ctl->posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
+	if (u_unlikely(ctl->probe))
+		ctl->peer->probed = false;
 	free(ctl->large);
 	u_pool_put(&ep->ctl_pool, ctl);
 }
@@ -262,6 +264,7 @@ void rdm_ctl_send_data(struct rdm_ep *ep, struct rdm_peer *peer,
 	}
 	ctl->peer = peer;
 	ctl->posted = false;
+	ctl->probe = pkt->type == RDM_PKT_EAGER_RTW;
 	ctl->since = 0;
 	TAILQ_INSERT_TAIL(&ep->ctls, ctl, link);
 	if (!ctl_post(ep, ctl))

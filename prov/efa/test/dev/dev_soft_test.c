@@ -98,7 +98,7 @@ static void dev_list__choices(void **state)
 	assert_int_equal(list[0].max_rdma, 1 << 30);
 	assert_int_equal(list[0].caps, DEV_CAP_READ | DEV_CAP_WRITE |
 					       DEV_CAP_UNSOLICITED |
-					       DEV_CAP_QKEY);
+					       DEV_CAP_QKEY | DEV_CAP_WATCHES);
 	free(list);
 	s->config.iface = "nosuch0";
 	assert_int_equal(dev_list(&s->config, &list), -ENODEV);

@@ -15,7 +15,11 @@ static void end_open(struct pair_end *e, const struct pair_options *o,
 {
 	struct rdm_ep_config config;
 
-	assert_int_equal(dev_record_open(PAIR_MTU, o->caps, &e->dev), 0);
+	assert_int_equal(
+		dev_record_open(PAIR_MTU,
+				o->caps | (o->unwatched ? 0 : DEV_CAP_WATCHES),
+				&e->dev),
+		0);
 	dev_record_set_inline(e->dev, !o->by_completion);
 	e->av = rdm_av_new(16);
 	e->cq = rdm_cq_new(16, false);

@@ -39,7 +39,8 @@ struct pair {
 
 struct pair_options {
 	bool by_completion; /* devices answer by completions, not at post */
-	uint32_t caps; /* enum dev_caps */
+	uint32_t caps; /* enum dev_caps, but for DEV_CAP_WATCHES */
+	bool unwatched; /* without that */
 	size_t unexpected_max; /* 0: 1 MiB */
 	uint64_t a_off, b_off; /* features not to use */
 	size_t runt_size;
