@@ -16,7 +16,7 @@
 static const struct ft_program program = {
 	.name = "efa_rdm_pingpong",
 	.summary = "one-way latency of messages on RDM endpoints",
-	.options = "mSiD",
+	.options = "mSiDw",
 	.sizes = "8",
 };
 

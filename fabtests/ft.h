@@ -43,6 +43,7 @@
 #define FT_SIZES_MAX 64
 #define FT_CQ_BATCH 32
 #define FT_IDLE_MASK 0x3fffu
+#define FT_SLEEP_MS 1000 /* of -w, at most; no wake-up, no speed */
 
 /* What a program is; the letters say which options it takes. */
 struct ft_program {
@@ -54,6 +55,13 @@ struct ft_program {
 	size_t window; /* default of -W */
 	bool msg; /* default of -m is msg, not tagged */
 	bool single; /* one process, which has no peer */
+};
+
+/* What a side does while nothing comes. */
+enum ft_wait {
+	FT_WAIT_SPIN,
+	FT_WAIT_SREAD, /* fi_cq_sread() for what it receives */
+	FT_WAIT_FD, /* fi_trywait() and poll(2) on both queues */
 };
 
 /* Parsed once by ft_start(), constant from there on. */
@@ -71,6 +79,7 @@ struct ft_options {
 	bool pin; /* server on core 0, client on core 1 */
 	bool tagged;
 	bool verbose;
+	enum ft_wait wait;
 	bool dist; /* print the slow end of a distribution too */
 	const char *timeline; /* file for the times of windows, or NULL */
 	size_t iterations; /* 0: chosen by size */
@@ -169,10 +178,13 @@ size_t ft_poll_tx(struct ft *ft);
 void ft_progress(struct ft *ft); /* takes no completion */
 _Noreturn void ft_cq_die(struct ft *ft, struct fid_cq *cq, const char *what);
 void ft_idle_check(struct ft *ft);
+void ft_idle_sleep(struct ft *ft);
 
 static inline void ft_idle(struct ft *ft)
 {
-	if (!(++ft->idle_polls & FT_IDLE_MASK))
+	if (ft->opt.wait != FT_WAIT_SPIN)
+		ft_idle_sleep(ft);
+	else if (!(++ft->idle_polls & FT_IDLE_MASK))
 		ft_idle_check(ft);
 }
 

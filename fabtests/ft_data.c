@@ -7,6 +7,8 @@
  */
 #include "ft.h"
 
+#include <poll.h>
+
 static ssize_t send_once(struct ft *ft, const struct ft_buf *buf, size_t len,
 			 uint64_t tag, void *context)
 {
@@ -91,7 +93,9 @@ _Noreturn void ft_cq_die(struct ft *ft, struct fid_cq *cq, const char *what)
 static size_t poll_cq(struct ft *ft, struct fid_cq *cq, void *entries,
 		      size_t max, const char *what)
 {
-	ssize_t n = fi_cq_read(cq, entries, max);
+	ssize_t n = ft->opt.wait == FT_WAIT_SREAD && cq == ft->rxcq ?
+			    fi_cq_sread(cq, entries, max, NULL, FT_SLEEP_MS) :
+			    fi_cq_read(cq, entries, max);
 
 	if (n > 0) {
 		ft_busy(ft);
@@ -127,6 +131,28 @@ void ft_progress(struct ft *ft)
 		return;
 	(void)fi_cq_read(ft->txcq, NULL, 0);
 	(void)fi_cq_read(ft->rxcq, NULL, 0);
+}
+
+static struct pollfd pollfd_of(struct fid_cq *cq)
+{
+	struct pollfd p = { .events = POLLIN };
+
+	ft_check("fi_control", fi_control(&cq->fid, FI_GETWAIT, &p.fd));
+	return p;
+}
+
+void ft_idle_sleep(struct ft *ft)
+{
+	struct fid *fids[] = { &ft->rxcq->fid, &ft->txcq->fid };
+	struct pollfd p[2];
+
+	ft_idle_check(ft);
+	if (ft->opt.wait != FT_WAIT_FD)
+		return;
+	p[0] = pollfd_of(ft->rxcq);
+	p[1] = pollfd_of(ft->txcq);
+	if (!fi_trywait(ft->fabric, fids, 2))
+		poll(p, 2, FT_SLEEP_MS);
 }
 
 void ft_wait_tx(struct ft *ft)

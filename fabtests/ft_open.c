@@ -85,7 +85,8 @@ static struct fid_cq *cq_open(struct ft *ft, const struct ft_request *request,
 	struct fi_cq_attr attr = {
 		.format = request->format ? request->format :
 					    FI_CQ_FORMAT_CONTEXT,
-		.wait_obj = FI_WAIT_NONE,
+		.wait_obj = ft->opt.wait == FT_WAIT_SPIN ? FI_WAIT_NONE :
+							   FI_WAIT_FD,
 		.size = size,
 	};
 	struct fid_cq *cq;

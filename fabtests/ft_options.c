@@ -56,6 +56,7 @@ static const struct option_help {
 	{ 'X', "--skip TEXT   not the cases with TEXT in the name" },
 	{ 'M', "--max SIZE    largest message" },
 	{ 'R', "--seed N      of the random sizes and orders" },
+	{ 'w', "-w sread|fd   sleep while nothing comes" },
 	{ 'D', "--dist        print the distribution: p50 p99 p99.9 max" },
 	{ 'T', "--timeline F  write when each window ended: ns, bytes" },
 	{ 'C', "--cycles N    how often" },
@@ -177,6 +178,15 @@ static bool parse_tagged(const char *text)
 	return !strcmp(text, "tagged");
 }
 
+static enum ft_wait parse_wait(const char *text)
+{
+	if (!strcmp(text, "sread"))
+		return FT_WAIT_SREAD;
+	if (strcmp(text, "fd"))
+		ft_fail("-w wants sread or fd, not %s", text);
+	return FT_WAIT_FD;
+}
+
 static void take_pair_option(struct ft_options *opt, int c)
 {
 	switch (c) {
@@ -249,6 +259,9 @@ static void take_option(struct ft *ft, int c)
 	case 'R':
 		opt->seed = parse_number(optarg);
 		break;
+	case 'w':
+		opt->wait = parse_wait(optarg);
+		break;
 	case 'D':
 		opt->dist = true;
 		break;
@@ -277,7 +290,7 @@ void ft_options_parse(struct ft *ft, int argc, char **argv)
 		.max = 4u << 20,
 	};
 	parse_sizes(opt, ft->program->sizes);
-	while ((c = getopt_long(argc, argv, "p:f:d:s:P:vm:S:i:n:W:h",
+	while ((c = getopt_long(argc, argv, "p:f:d:s:P:vm:S:i:n:W:w:h",
 				long_options, NULL)) != -1) {
 		if (c == '?')
 			ft_fail("%s -h lists the options", ft->program->name);
