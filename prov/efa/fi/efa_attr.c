@@ -100,6 +100,17 @@ static bool match_mode(const struct fi_info *info, const struct fi_info *hints)
 /* ---- memory registration ------------------------------------------------- */
 
 /*
+ * An interface before 1.5 has other modes. Below 1.0 there is none: who names
+ * such a version, as MPICH does at first, asks for no interface in particular,
+ * and goes on with the modes that it finds in a newer one.
+ */
+static bool is_old_mr(uint32_t version)
+{
+	return FI_VERSION_GE(version, FI_VERSION(1, 0)) &&
+	       FI_VERSION_LT(version, FI_VERSION(1, 5));
+}
+
+/*
  * The modes before interface 1.5: BASIC stands for all that the target of RMA
  * needs, SCALABLE for nothing of it, and a mode bit says "local". What hint
  * allows of them is set; false: it allows too little.
@@ -133,7 +144,7 @@ static bool match_mr(struct fi_info *info, const struct fi_info *hints,
 	/* Only the target of RMA has keys and addresses to agree on. */
 	if (!(info->caps & RMA_TARGET_CAPS))
 		*mode &= FI_MR_LOCAL;
-	if (FI_VERSION_LT(version, FI_VERSION(1, 5)))
+	if (is_old_mr(version))
 		return !(hint & ~(EFA_MR_BASIC | EFA_MR_SCALABLE)) &&
 		       match_old_mr(info, hints->mode, hint);
 	if (hint == EFA_MR_BASIC || hint == EFA_MR_SCALABLE)
@@ -347,7 +358,7 @@ bool efa_attr_match(struct fi_info *info, const struct fi_info *hints,
 	/* Without hints everything is offered, with all modes it needs. */
 	if (!hints) {
 		info->caps &= ~DEAR_CAPS;
-		if (FI_VERSION_LT(version, FI_VERSION(1, 5)))
+		if (is_old_mr(version))
 			match_old_mr(info, EFA_LOCAL_MR, 0);
 		return match_tx(info, NULL) && match_rx(info, NULL);
 	}

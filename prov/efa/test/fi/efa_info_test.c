@@ -67,6 +67,23 @@ static void without_hints__all_that_mpich_scores(void **state)
 	assert_int_equal(info->tx_attr->msg_order & FI_ORDER_SAS, FI_ORDER_SAS);
 }
 
+/* The calls of MPICH: any interface, one without modes, one with those found. */
+static void without_version__modes_for_the_next_call(void **state)
+{
+	const int modes = FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY;
+
+	assert_int_equal(efa_getinfo(0, NULL, NULL, 0, NULL, &info), 0);
+	assert_int_equal(info->domain_attr->mr_mode, modes);
+	hints->caps = info->caps;
+	hints->domain_attr->mr_mode = FI_MR_ENDPOINT;
+	fi_freeinfo(info);
+	info = NULL;
+	assert_int_equal(get(NULL, NULL, 0), -FI_ENODATA);
+	hints->domain_attr->mr_mode = modes;
+	assert_int_equal(get(NULL, NULL, 0), 0);
+	assert_int_equal(info->domain_attr->mr_mode, modes);
+}
+
 static void dgram__needs_prefix_and_local(void **state)
 {
 	assert_int_equal(efa_getinfo(API, NULL, NULL, 0, NULL, &info), 0);
@@ -270,6 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(without_hints__rdm_then_dgram),
 		TEST(without_hints__all_that_mpich_scores),
+		TEST(without_version__modes_for_the_next_call),
 		TEST(dgram__needs_prefix_and_local),
 		TEST(src_addr__is_always_there),
 		TEST(src_addr__hint_selects_the_device),
