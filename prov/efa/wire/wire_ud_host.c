@@ -187,7 +187,7 @@ static void no_answer(struct wire_ud *w, struct wire_ud_host *h, int error)
 	char text[WIRE_GID_TEXT];
 
 	h->no_way = is_final(w, error);
-	h->starved = error == ENOMEM || error == EAGAIN;
+	h->starved = error == ENOMEM;
 	h->bad_until = u_now() + (h->no_way ? BAD_FOR : u_min(pause, BAD_FOR));
 	h->failures += !h->starved;
 	u_info("%s: no way to %s%s: %s", w->info.device,
@@ -244,8 +244,6 @@ static void ask(struct wire_ud *w, struct wire_ud_host *h, uint8_t path)
 
 static int no_handle(struct wire_ud *w, const struct wire_ud_host *h)
 {
-	if (h->starved)
-		return -EAGAIN;
 	if (!h->no_way)
 		return -EINPROGRESS;
 	wire_ud_note(w, WIRE_NOTE_NO_ROUTE, h->gid, 0);

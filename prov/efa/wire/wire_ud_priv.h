@@ -223,8 +223,8 @@ int wire_ud_hosts_init(struct wire_ud *w);
 void wire_ud_hosts_fini(struct wire_ud *w);
 /*
  * The handle to gid by a path; if there is none it is asked for, which takes a
- * moment. 0; -EINPROGRESS none yet; -EAGAIN the device has none left just now;
- * -EHOSTUNREACH there is no way, which a note says.
+ * moment. 0; -EINPROGRESS none yet; -EAGAIN more hosts are busy than can be
+ * remembered; -EHOSTUNREACH there is no way, which a note says.
  */
 int wire_ud_host_ah(struct wire_ud *w, const uint8_t gid[16], uint8_t path,
 		    struct wire_ud_host **host);
