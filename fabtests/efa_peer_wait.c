@@ -291,6 +291,8 @@ int main(int argc, char **argv)
 			failed += !good;
 		}
 	}
+	if (!passed && !failed)
+		ft_fail("no case is left by --only and --skip");
 	printf("%d passed, %d failed\n", passed, failed);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
