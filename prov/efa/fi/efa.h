@@ -115,12 +115,23 @@ struct efa_domain {
 	bool rdm; /* else datagrams */
 	enum fi_threading threading;
 	struct efa_eq *eq; /* NULL: none bound */
+	struct efa_driver *driver; /* NULL: progress is manual */
 	struct rdm_regions *regions; /* that have counters */
 	_Atomic int refs; /* everything opened in it */
 	struct u_lock lock; /* of the lists */
 	LIST_HEAD(, efa_ep) eps; /* enabled ones */
 	LIST_HEAD(, efa_cntr) wide; /* counters that drive all of them */
 };
+
+struct efa_driver;
+
+/* The thread of FI_PROGRESS_AUTO; then everything locks. 0 or -errno. */
+int efa_driver_open(struct efa_driver **driver);
+/* No endpoint is left. NULL is fine. */
+void efa_driver_close(struct efa_driver *driver);
+int efa_driver_add(struct efa_driver *driver, struct efa_ep *ep);
+/* The thread has let go of the endpoint when it returns. */
+void efa_driver_remove(struct efa_driver *driver, struct efa_ep *ep);
 
 /*
  * Counters of regions drive every endpoint of the domain, as a peer may write
@@ -189,8 +200,16 @@ int efa_watch_add(struct efa_watch *watch, struct efa_ep *ep);
 void efa_watch_remove(struct efa_watch *watch, struct efa_ep *ep);
 /* Arms all endpoints. True: some have work, or packets that wait. */
 bool efa_watch_arm(struct efa_watch *watch);
-/* Until something may have happened, at most ms milliseconds. */
-void efa_watch_sleep(struct efa_watch *watch, int ms);
+/*
+ * Until something may have happened, at most ms milliseconds; negative: for
+ * ever. False: the time is over.
+ */
+bool efa_watch_sleep(struct efa_watch *watch, int ms);
+/* Changes when the endpoints have handled what came; not of datagrams. */
+uint64_t efa_watch_bursts(struct efa_watch *watch);
+bool efa_watch_is_empty(struct efa_watch *watch);
+/* Whether all are armed still. Datagrams do not tell: they are not. */
+bool efa_watch_is_armed(struct efa_watch *watch);
 /* Wakes sleepers; the next one does not sleep. */
 void efa_watch_signal(struct efa_watch *watch);
 

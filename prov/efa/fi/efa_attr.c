@@ -201,9 +201,6 @@ static bool match_models(struct fi_domain_attr *have,
 	    hint->data_progress > EFA_PROGRESS_UNIFIED ||
 	    hint->av_type > FI_AV_TABLE)
 		return false;
-	/* No thread of ours moves data. */
-	if (hint->data_progress == FI_PROGRESS_AUTO)
-		return false;
 	if (hint->resource_mgmt == FI_RM_ENABLED &&
 	    have->resource_mgmt == FI_RM_DISABLED)
 		return false;

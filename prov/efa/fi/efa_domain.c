@@ -24,11 +24,15 @@
  * ENDPOINT,   the program serializes calls on the endpoint, but a reader of
  * FID         its queue is another object and may run beside them.
  * SAFE        the program serializes nothing.
+ *
+ * With FI_PROGRESS_AUTO a thread of ours is beside those of the program.
  */
 struct efa_locks efa_domain_locks(const struct efa_domain *domain)
 {
 	struct efa_locks locks = { true, true, true };
 
+	if (domain->driver)
+		return locks;
 	switch (domain->threading) {
 	case FI_THREAD_DOMAIN:
 		locks = (struct efa_locks){ false, false, false };
@@ -80,6 +84,7 @@ static int domain_close(struct fid *fid)
 
 	if (atomic_load(&domain->refs))
 		return -FI_EBUSY;
+	efa_driver_close(domain->driver);
 	dev_close(domain->dev);
 	if (domain->eq)
 		efa_eq_put(domain->eq);
@@ -194,9 +199,12 @@ int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
 	if (ret) {
 		efa_warn(DOMAIN, "%s: %s\n", info->domain_attr->name,
 			 fi_strerror(-ret));
-		domain_free(domain);
-		return ret;
+		goto free_domain;
 	}
+	if (info->domain_attr->data_progress == FI_PROGRESS_AUTO)
+		ret = efa_driver_open(&domain->driver);
+	if (ret)
+		goto close_device;
 	domain->fabric = fabric;
 	domain->threading = info->domain_attr->threading;
 	domain->fid.fid.fclass = FI_CLASS_DOMAIN;
@@ -207,4 +215,10 @@ int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
 	atomic_fetch_add(&fabric->refs, 1);
 	*out = &domain->fid;
 	return 0;
+
+close_device:
+	dev_close(domain->dev);
+free_domain:
+	domain_free(domain);
+	return ret;
 }

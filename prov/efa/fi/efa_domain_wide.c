@@ -5,7 +5,7 @@
  * A counter of a memory region is bound to no endpoint, yet looking at it has
  * to make progress: the write that it waits for comes through some endpoint of
  * the domain. So each of those is in its list, however early or late either
- * was opened.
+ * was opened. The thread of FI_PROGRESS_AUTO drives them all as well.
  */
 #include "fi/efa.h"
 
@@ -20,6 +20,8 @@ int efa_domain_add_ep(struct efa_domain *domain, struct efa_ep *ep)
 		if (ret)
 			break;
 	}
+	if (!ret && domain->driver)
+		ret = efa_driver_add(domain->driver, ep);
 	ep->listed = true;
 	LIST_INSERT_HEAD(&domain->eps, ep, link);
 	u_unlock(&domain->lock);
@@ -37,6 +39,8 @@ void efa_domain_remove_ep(struct efa_domain *domain, struct efa_ep *ep)
 	u_lock(&domain->lock);
 	LIST_FOREACH(cntr, &domain->wide, link)
 		efa_watch_remove(&cntr->watch, ep);
+	if (domain->driver)
+		efa_driver_remove(domain->driver, ep);
 	LIST_REMOVE(ep, link);
 	ep->listed = false;
 	u_unlock(&domain->lock);

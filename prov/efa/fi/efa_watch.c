@@ -154,13 +154,58 @@ bool efa_watch_arm(struct efa_watch *watch)
 	return busy;
 }
 
-void efa_watch_sleep(struct efa_watch *watch, int ms)
+uint64_t efa_watch_bursts(struct efa_watch *watch)
+{
+	uint64_t bursts = 0;
+	struct efa_ep *ep;
+
+	u_lock(&watch->lock);
+	for (size_t i = 0; i < watch->n; i++) {
+		ep = watch->ep[i];
+		u_lock(&ep->lock);
+		if (ep->rdm)
+			bursts += rdm_ep_stats(ep->rdm)->bursts;
+		u_unlock(&ep->lock);
+	}
+	u_unlock(&watch->lock);
+	return bursts;
+}
+
+bool efa_watch_is_armed(struct efa_watch *watch)
+{
+	bool armed = true;
+	struct efa_ep *ep;
+
+	u_lock(&watch->lock);
+	for (size_t i = 0; i < watch->n && armed; i++) {
+		ep = watch->ep[i];
+		u_lock(&ep->lock);
+		armed = ep->rdm && rdm_ep_is_armed(ep->rdm);
+		u_unlock(&ep->lock);
+	}
+	u_unlock(&watch->lock);
+	return armed;
+}
+
+bool efa_watch_is_empty(struct efa_watch *watch)
+{
+	bool empty;
+
+	u_lock(&watch->lock);
+	empty = !watch->n;
+	u_unlock(&watch->lock);
+	return empty;
+}
+
+bool efa_watch_sleep(struct efa_watch *watch, int ms)
 {
 	struct epoll_event event;
 	eventfd_t value;
 
-	if (epoll_wait(watch->epoll, &event, 1, ms) > 0)
-		eventfd_read(watch->event, &value);
+	if (epoll_wait(watch->epoll, &event, 1, ms) <= 0)
+		return false;
+	eventfd_read(watch->event, &value);
+	return true;
 }
 
 void efa_watch_signal(struct efa_watch *watch)

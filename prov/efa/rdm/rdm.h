@@ -261,6 +261,8 @@ bool rdm_ep_refusal(struct rdm_ep *ep, struct rdm_refusal *refusal);
 /* See dev_cq_fd and dev_cq_arm; arm says 1 too when packets wait to go out. */
 int rdm_ep_fd(struct rdm_ep *ep);
 int rdm_ep_arm(struct rdm_ep *ep);
+/* Armed, nobody has polled since, and no packet waits to go out. */
+bool rdm_ep_is_armed(const struct rdm_ep *ep);
 
 enum rdm_flags {
 	RDM_TAGGED = 1,
@@ -430,6 +432,7 @@ struct rdm_stats {
 	uint64_t reordered; /* messages that came early */
 	uint64_t pressure; /* times peers were held back */
 	uint64_t refused; /* requests not carried out */
+	uint64_t bursts; /* polls of the device that found something */
 };
 
 const struct rdm_stats *rdm_ep_stats(const struct rdm_ep *ep);

@@ -183,14 +183,20 @@ static void sending_resume(struct rdm_ep *ep)
 	}
 }
 
+static bool is_waiting(const struct rdm_ep *ep)
+{
+	return !TAILQ_EMPTY(&ep->ctls) || !TAILQ_EMPTY(&ep->sending) ||
+	       !TAILQ_EMPTY(&ep->reading) || !TAILQ_EMPTY(&ep->serving);
+}
+
 static __attribute__((noinline)) void resume(struct rdm_ep *ep)
 {
+	ep->armed = false;
 	rdm_ctl_resume(ep);
 	sending_resume(ep);
 	rdm_pull_resume(ep);
 	rdm_serve_resume(ep);
-	ep->busy = !TAILQ_EMPTY(&ep->ctls) || !TAILQ_EMPTY(&ep->sending) ||
-		   !TAILQ_EMPTY(&ep->reading) || !TAILQ_EMPTY(&ep->serving);
+	ep->busy = is_waiting(ep);
 }
 
 bool rdm_progress(struct rdm_ep *ep)
@@ -200,10 +206,12 @@ bool rdm_progress(struct rdm_ep *ep)
 
 	for (int i = 0; i < n; i++)
 		rdm_in_wc(ep, &wc[i]);
-	if (n)
+	if (n) {
 		dev_give_back(ep->cq);
-	else if (u_unlikely(++ep->idle_polls % LOOK_POLLS == 0))
+		ep->stats.bursts++;
+	} else if (u_unlikely(++ep->idle_polls % LOOK_POLLS == 0)) {
 		rdm_alive_look(ep);
+	}
 	if (u_unlikely(ep->busy))
 		resume(ep);
 	return ep->nrefused != 0;
@@ -251,8 +259,21 @@ int rdm_ep_fd(struct rdm_ep *ep)
 
 int rdm_ep_arm(struct rdm_ep *ep)
 {
+	int rc;
+
 	rdm_alive_look(ep);
-	return ep->busy ? 1 : dev_cq_arm(ep->cq);
+	if (is_waiting(ep))
+		return 1;
+	rc = dev_cq_arm(ep->cq);
+	/* The next look ends it: busy, so that other looks need not ask. */
+	ep->armed = rc == 0;
+	ep->busy = ep->armed;
+	return rc;
+}
+
+bool rdm_ep_is_armed(const struct rdm_ep *ep)
+{
+	return ep->armed && !is_waiting(ep);
 }
 
 const struct rdm_stats *rdm_ep_stats(const struct rdm_ep *ep)

@@ -305,6 +305,7 @@ struct rdm_ep {
 	uint64_t look_at; /* ns; not before */
 	/* Work that waits for room; busy is true while any of it is there. */
 	bool busy;
+	bool armed; /* nobody has looked since; then busy is true as well */
 	uint32_t nrefused; /* entries of refused */
 	struct rdm_ctl_list ctls;
 	struct rdm_ctl_list ctls_posted;

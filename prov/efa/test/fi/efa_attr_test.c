@@ -256,7 +256,7 @@ static void threading__every_model_comes_back(void **state)
 	}
 }
 
-static void progress__data_is_never_automatic(void **state)
+static void progress__is_automatic_when_hinted(void **state)
 {
 	assert_int_equal(get(), 0);
 	assert_int_equal(info->domain_attr->data_progress, FI_PROGRESS_MANUAL);
@@ -268,7 +268,8 @@ static void progress__data_is_never_automatic(void **state)
 	assert_int_equal(info->domain_attr->data_progress,
 			 EFA_PROGRESS_UNIFIED);
 	hints->domain_attr->data_progress = FI_PROGRESS_AUTO;
-	assert_int_equal(get(), -FI_ENODATA);
+	assert_int_equal(get(), 0);
+	assert_int_equal(info->domain_attr->data_progress, FI_PROGRESS_AUTO);
 }
 
 static void resource_mgmt__rdm_manages_dgram_does_not(void **state)
@@ -453,7 +454,7 @@ int main(void)
 		TEST(mr_mode__names_of_old),
 		TEST(mr_mode__dgram_requires_local),
 		TEST(threading__every_model_comes_back),
-		TEST(progress__data_is_never_automatic),
+		TEST(progress__is_automatic_when_hinted),
 		TEST(resource_mgmt__rdm_manages_dgram_does_not),
 		TEST(av_type__comes_back),
 		TEST(tclass__known_ones),

@@ -49,6 +49,7 @@ static void open_info(struct fixture *f, const struct fixture_config *config)
 	hints->caps = config->caps;
 	hints->domain_attr->threading = config->threading ? config->threading :
 							    FI_THREAD_DOMAIN;
+	hints->domain_attr->data_progress = config->progress;
 	hints->tx_attr->op_flags = config->tx_op_flags;
 	hints->rx_attr->op_flags = config->rx_op_flags;
 	assert_int_equal(efa_getinfo(FI_VERSION(1, 17), NULL, NULL, 0, hints,

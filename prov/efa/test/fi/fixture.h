@@ -17,6 +17,7 @@ struct fixture_config {
 	enum fi_cq_format format; /* FI_CQ_FORMAT_TAGGED */
 	enum fi_wait_obj wait_obj;
 	enum fi_threading threading; /* FI_THREAD_DOMAIN */
+	enum fi_progress progress; /* of data: manual */
 	uint64_t bind_flags; /* to the FI_TRANSMIT | FI_RECV of binding */
 	uint64_t tx_op_flags, rx_op_flags;
 	bool counters; /* one for sends, one for receives, of endpoint 0 */
