@@ -99,6 +99,9 @@ struct ft_request {
 	uint64_t order; /* of messages, both directions */
 	enum fi_ep_type type; /* 0: FI_EP_RDM */
 	enum fi_cq_format format; /* 0: FI_CQ_FORMAT_CONTEXT */
+	enum fi_wait_obj wait_obj; /* of queues and counter; FI_WAIT_NONE */
+	bool counter; /* ft.rxcntr, which counts receives */
+	bool automatic; /* progress of data */
 	size_t rx_size; /* receives that will be posted */
 	bool optional; /* ft_open() may return -FI_ENODATA */
 };
@@ -124,6 +127,7 @@ struct ft {
 	struct fid_domain *domain;
 	struct fid_cq *txcq;
 	struct fid_cq *rxcq;
+	struct fid_cntr *rxcntr; /* NULL unless asked for */
 	struct fid_av *av;
 	struct fid_ep *ep;
 	fi_addr_t peer;

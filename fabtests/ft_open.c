@@ -40,6 +40,8 @@ static struct fi_info *hints_of(const struct ft *ft,
 	hints->domain_attr->threading = FI_THREAD_DOMAIN;
 	if (hints->ep_attr->type == FI_EP_RDM)
 		hints->domain_attr->resource_mgmt = FI_RM_ENABLED;
+	if (request->automatic)
+		hints->domain_attr->data_progress = FI_PROGRESS_AUTO;
 	hints->tx_attr->msg_order = request->order;
 	hints->rx_attr->msg_order = request->order;
 	hints->rx_attr->size = request->rx_size;
@@ -85,7 +87,7 @@ static struct fid_cq *cq_open(struct ft *ft, const struct ft_request *request,
 	struct fi_cq_attr attr = {
 		.format = request->format ? request->format :
 					    FI_CQ_FORMAT_CONTEXT,
-		.wait_obj = ft->opt.wait == FT_WAIT_SPIN ? FI_WAIT_NONE :
+		.wait_obj = ft->opt.wait == FT_WAIT_SPIN ? request->wait_obj :
 							   FI_WAIT_FD,
 		.size = size,
 	};
@@ -93,6 +95,19 @@ static struct fid_cq *cq_open(struct ft *ft, const struct ft_request *request,
 
 	ft_check("fi_cq_open", fi_cq_open(ft->domain, &attr, &cq, NULL));
 	return cq;
+}
+
+static void open_counter(struct ft *ft, const struct ft_request *request)
+{
+	struct fi_cntr_attr attr = {
+		.events = FI_CNTR_EVENTS_COMP,
+		.wait_obj = request->wait_obj,
+	};
+
+	ft_check("fi_cntr_open",
+		 fi_cntr_open(ft->domain, &attr, &ft->rxcntr, NULL));
+	ft_check("fi_ep_bind rxcntr",
+		 fi_ep_bind(ft->ep, &ft->rxcntr->fid, FI_RECV));
 }
 
 void ft_open_ep(struct ft *ft, const struct ft_request *request)
@@ -115,6 +130,8 @@ void ft_open_ep(struct ft *ft, const struct ft_request *request)
 		 fi_ep_bind(ft->ep, &ft->txcq->fid, FI_TRANSMIT));
 	ft_check("fi_ep_bind rxcq",
 		 fi_ep_bind(ft->ep, &ft->rxcq->fid, FI_RECV));
+	if (request->counter)
+		open_counter(ft, request);
 	ft_check("fi_enable", fi_enable(ft->ep));
 }
 
@@ -203,6 +220,9 @@ static void close_one(const char *what, struct fid *fid)
 void ft_close_ep(struct ft *ft)
 {
 	close_one("close ep", &ft->ep->fid);
+	if (ft->rxcntr)
+		close_one("close rxcntr", &ft->rxcntr->fid);
+	ft->rxcntr = NULL;
 	close_one("close txcq", &ft->txcq->fid);
 	close_one("close rxcq", &ft->rxcq->fid);
 	close_one("close av", &ft->av->fid);
