@@ -150,9 +150,11 @@ struct srd_verdict srd_part_take(struct srd *s, struct srd_peer *p,
 	part = find(s, p, d->msg);
 	if (part && is_dead(part))
 		return refuse(SRD_PEER_RESET);
+	if (!part && !s->ready_on)
+		return refuse(SRD_RNR);
 	if (!part && d->total > s->room)
 		return refuse(SRD_BAD_LEN);
-	if (!part && s->ready_on)
+	if (!part)
 		part = begin(s, p, d, now);
 	if (!part)
 		return refuse(SRD_RNR);

@@ -67,6 +67,11 @@ static int setup_near(void **state)
 	return setup(state, NIC_QP_RDM, true, NULL);
 }
 
+static int setup_srd(void **state)
+{
+	return setup(state, NIC_QP_SRD, false, NULL);
+}
+
 static int setup_ud(void **state)
 {
 	return setup(state, NIC_QP_UD, false, NULL);
@@ -166,6 +171,30 @@ static void nic_rdma__over_ud(void **state)
 	assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
 	assert_true(nt_is_filled(theirs, sizeof(theirs), 4));
 	assert_int_equal(nic_mr_dereg(t->b.nic, op.rkey), 0);
+}
+
+/* Into receives of the user; without one nothing is acknowledged. */
+static void nic_srd_take__over_ud(void **state)
+{
+	static uint8_t buf[NIC_MTU], data[NIC_MTU];
+	struct iovec iov = { data, sizeof(data) };
+	struct nt *t = *state;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		nt_fill(data, sizeof(data), i);
+		assert_int_equal(nic_send(t->ab, i, NIC_SEND_IMM, i, NULL, 0,
+					  &iov, 1, sizeof(data)),
+				 1);
+		for (int idle = 0; idle < 10; idle++)
+			nt_idle(&t->b);
+		assert_int_equal(nic_post_recv(t->b.qp, i, buf, sizeof(buf)),
+				 0);
+		assert_int_equal(nt_wait(&t->b, &t->a)->id, i);
+		assert_int_equal(t->b.wc[0].imm, i);
+		assert_true(nt_is_filled(buf, sizeof(buf), i));
+		assert_int_equal(nt_wait(&t->a, &t->b)->status, NIC_OK);
+		t->a.nkept = t->b.nkept = 0;
+	}
 }
 
 static void
@@ -325,6 +354,7 @@ int main(void)
 		ON(setup_far, nic_list_verbs__by_name_and_speed),
 		TWICE(nic_send__over_ud),
 		TWICE(nic_rdma__over_ud),
+		ON(setup_srd, nic_srd_take__over_ud),
 		ON(setup_near,
 		   nic_path_resolve__other_ports_of_this_host_share_memory),
 		ON(setup_near, nic_path_resolve__without_a_segment_by_the_nic),

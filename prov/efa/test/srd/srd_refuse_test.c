@@ -67,6 +67,21 @@ static void srd_set_ready__send_waits_and_arrives(void **state)
 	run();
 }
 
+/* Who has no receive says nothing of how long it would be. */
+static void srd_set_room__means_nothing_until_ready(void **state)
+{
+	(void)state;
+	srd_set_ready(w.node[1].srd, false);
+	srd_set_room(w.node[1].srd, 0);
+	assert_int_equal(pair_send(&w, 0, 1, 100, true), 0);
+	assert_int_equal(pair_send(&w, 0, 1, 5000, true), 0);
+	pair_sleep(&w, 10 * U_MSEC);
+	assert_int_equal(w.ncompleted, 0);
+	srd_set_room(w.node[1].srd, 5000);
+	srd_set_ready(w.node[1].srd, true);
+	run();
+}
+
 static int asked, answers;
 
 static bool is_there(void *ctx, uint64_t addr, uint64_t len)
@@ -303,6 +318,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(srd_set_ready__send_waits_and_arrives),
 		TEST(srd_read__freed_memory_is_not_sent_again),
+		TEST(srd_set_room__means_nothing_until_ready),
 		TEST(srd_set_ready__retries_are_counted),
 		TEST(srd_part__given_up_leaves_no_slot_taken),
 		TEST(srd_part__slots_are_shared_by_waiting),
