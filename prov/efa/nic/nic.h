@@ -197,6 +197,12 @@ void nic_qp_forbid_shm(struct nic_qp *qp);
  */
 void nic_qp_set_rnr_retries(struct nic_qp *qp, uint32_t retries);
 
+/*
+ * SRD, before anything was received: on, a peer's write with immediate uses up
+ * no receive and needs none, as on an RDM queue pair.
+ */
+void nic_qp_set_unsolicited(struct nic_qp *qp, bool on);
+
 /* Handles of the queue pair must be closed before. */
 void nic_qp_close(struct nic_qp *qp);
 void nic_qp_addr(const struct nic_qp *qp, struct nic_addr *addr);
@@ -261,7 +267,7 @@ int nic_rdma(struct nic_ah *ah, const struct nic_rdma *op);
 /*
  * UD and SRD: a buffer of len bytes for one packet, on UD with its 40-byte
  * prefix, which must lie in the first of several elements. On SRD a write with
- * immediate uses one up too. -EAGAIN when the queue (NIC_RECV_MAX) is full,
+ * immediate uses one up too, unless nic_qp_set_unsolicited(). -EAGAIN when the queue (NIC_RECV_MAX) is full,
  * -EINVAL iovcnt above NIC_RECV_IOV or an RDM queue pair.
  */
 int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len);
@@ -278,7 +284,7 @@ enum nic_wc_op {
 	NIC_WC_RECV, /* RDM: data is lent; else it lies in the buffer `id`, or
 			status says NIC_TOO_LONG: more came than it holds */
 	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes; SRD: id of
-			   the receive that it used up */
+			   the receive that it used up, if any */
 	NIC_WC_GONE, /* a peer that was reached has died or closed: id is the
 			cookie of a handle to it; the last that is heard */
 };

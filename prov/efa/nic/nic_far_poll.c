@@ -129,12 +129,22 @@ static int far_event(struct nic_qp *qp, const struct srd_event *e,
 
 /* --- what the thread has kept --- */
 
+static bool can_poll_kept(const struct nic_far *far)
+{
+	enum srd_event_kind kind;
+
+	if (!nic_far_nkept(far))
+		return false;
+	kind = far->kept[far->kept_head % NIC_FAR_KEPT].event.kind;
+	return nic_recv_is_ready(
+		far->qp, kind == SRD_EV_WRITTEN ? NIC_WC_WRITTEN : NIC_WC_RECV);
+}
+
 static int poll_kept(struct nic_far *far, struct nic_wc *wc, int n)
 {
 	int k = 0;
 
-	n = nic_recv_room(far->qp, n);
-	while (k < n && nic_far_nkept(far)) {
+	while (k < n && can_poll_kept(far)) {
 		const struct nic_far_kept *kept =
 			&far->kept[far->kept_head++ % NIC_FAR_KEPT];
 
@@ -339,8 +349,8 @@ bool nic_far_arm(struct nic_qp *qp)
 	if (far->srd) {
 		nic_far_receive(far, now);
 		nic_far_flush(far, now);
-		armed = !nic_recv_room(qp, (int)nic_far_nkept(far)) &&
-			!srd_has_done(far->srd) && !wire_arm(far->wire);
+		armed = !can_poll_kept(far) && !srd_has_done(far->srd) &&
+			!wire_arm(far->wire);
 		if (armed)
 			nic_watch_mode(qp->nic->watch, far, NIC_FAR_ARMED);
 		else

@@ -241,6 +241,7 @@ struct nic_qp {
 	struct nic_held *held; /* [NIC_HELD]; SRD only */
 	uint32_t held_head, held_tail; /* free-running */
 	uint32_t rnr_retries; /* 0..NIC_RNR_FOREVER */
+	bool unsolicited; /* SRD: ends of writes use up no receive */
 	/* SRD: of the posted receives, for the thread; 0: none */
 	_Atomic uint32_t posted, longest;
 
@@ -458,7 +459,14 @@ int nic_srd_poll(struct nic_qp *qp, struct nic_wc *wc, int n);
 /* Something that is held has found a receive. */
 bool nic_srd_can_poll(const struct nic_qp *qp);
 
-/* Puts an arrival into the next receive, which there must be; 1. */
+/* An arrival of that kind can be told: no receive is needed, or there is one. */
+static inline bool nic_recv_is_ready(const struct nic_qp *qp, enum nic_wc_op op)
+{
+	return qp->type == NIC_QP_RDM || nic_posted(qp) ||
+	       (qp->unsolicited && op == NIC_WC_WRITTEN);
+}
+
+/* Puts an arrival into the next receive if it needs one; it is ready. 1. */
 int nic_srd_take(struct nic_qp *qp, const struct nic_arrival *a,
 		 struct nic_wc *wc);
 

@@ -137,6 +137,12 @@ void nic_qp_set_rnr_retries(struct nic_qp *qp, uint32_t retries)
 	nic_far_set_rnr_retries(qp, retries);
 }
 
+void nic_qp_set_unsolicited(struct nic_qp *qp, bool on)
+{
+	assert(qp->type == NIC_QP_SRD);
+	qp->unsolicited = on;
+}
+
 void nic_qp_close(struct nic_qp *qp)
 {
 	struct nic_path *p;

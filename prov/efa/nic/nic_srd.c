@@ -5,7 +5,7 @@
  * While no receive is posted, peers are told to keep their sends: within the
  * host by the segment's pressure, elsewhere by the engine's "not ready". What
  * was on its way by then is held here, and so are ends of writes with
- * immediate, which cannot be refused. When even that place is full the lanes
+ * immediate, which cannot be refused, if they are to use up a receive. When even that place is full the lanes
  * are left alone.
  *
  * The longest receive posted since there was none is told too, so that a send
@@ -60,12 +60,27 @@ void nic_srd_tell(struct nic_qp *qp)
 
 /* --- arrivals --- */
 
+static void srd_unsolicited(const struct nic_arrival *a, struct nic_wc *wc)
+{
+	*wc = (struct nic_wc){
+		.len = a->len,
+		.source = a->source,
+		.imm = a->imm,
+		.op = NIC_WC_WRITTEN,
+		.has_imm = true,
+	};
+}
+
 int nic_srd_take(struct nic_qp *qp, const struct nic_arrival *a,
 		 struct nic_wc *wc)
 {
 	const struct nic_recv *r = nic_recv_next(qp);
 
-	assert(nic_posted(qp));
+	assert(nic_recv_is_ready(qp, a->op));
+	if (qp->unsolicited && a->op == NIC_WC_WRITTEN) {
+		srd_unsolicited(a, wc);
+		return 1;
+	}
 	if (u_unlikely(a->op == NIC_WC_RECV && a->len > r->len)) {
 		*wc = (struct nic_wc){
 			.id = r->id,
@@ -139,7 +154,8 @@ static int srd_record(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 	}
 	if (u_unlikely(!send && !srd_written(qp, pkt, &a)))
 		return 0;
-	if (u_likely(nic_posted(qp) && !srd_nheld(qp)))
+	if (u_likely(nic_posted(qp) && !srd_nheld(qp)) ||
+	    (a.op == NIC_WC_WRITTEN && qp->unsolicited))
 		return nic_srd_take(qp, &a, wc);
 	srd_hold(qp, &a);
 	return 0;
@@ -151,8 +167,8 @@ static int srd_places(const struct nic_qp *qp, int n)
 	uint32_t places = NIC_HELD - srd_nheld(qp);
 
 	if (nic_posted(qp) && !srd_nheld(qp))
-		places = (uint32_t)u_min(nic_posted(qp), (uint32_t)n);
-	return (int)u_min(places, NIC_BURST);
+		places = nic_posted(qp);
+	return (int)u_min(u_min(places, (uint32_t)n), NIC_BURST);
 }
 
 int nic_srd_poll(struct nic_qp *qp, struct nic_wc *wc, int n)

@@ -330,6 +330,56 @@ static void nic_rdma__immediate_uses_a_receive_up(void **state)
 	nic_mr_dereg(t->b.nic, op.rkey);
 }
 
+/* Many more than can be held, none of which has a receive. */
+static void nic_rdma__unsolicited_needs_no_receive(void **state)
+{
+	static char mem[20000];
+	struct nt *t = *state;
+	struct nic_rdma op;
+	struct nic_wc *wc;
+	char buf[8];
+
+	nic_qp_set_unsolicited(t->b.qp, true);
+	rdma_open(t, mem, sizeof(mem), &op);
+	for (uint32_t i = 0; i < 5 * NIC_HELD; i++) {
+		if (i == 2 * NIC_HELD)
+			assert_int_equal(nic_post_recv(t->b.qp, 9, buf, 8), 0);
+		op.imm = i;
+		assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
+		wc = nt_wait(&t->b, NULL);
+		assert_int_equal(wc->op, NIC_WC_WRITTEN);
+		assert_int_equal(wc->len, sizeof(mem));
+		assert_int_equal(wc->imm, i);
+		assert_true(wc->has_imm);
+		t->b.nkept = 0;
+	}
+	assert_int_equal(send_to_end(t, 1, 0, 0, "x", 1), NIC_OK);
+	wc = nt_wait(&t->b, NULL);
+	assert_int_equal(wc->op, NIC_WC_RECV);
+	assert_int_equal(wc->id, 9);
+	nic_mr_dereg(t->b.nic, op.rkey);
+}
+
+/* Nobody polls while they come, and none has a receive. */
+static void nic_far_receive__keeps_unsolicited(void **state)
+{
+	static char mem[64];
+	struct nt *t = *state;
+	struct nic_rdma op;
+
+	nic_qp_set_unsolicited(t->b.qp, true);
+	rdma_open(t, mem, sizeof(mem), &op);
+	for (uint32_t i = 0; i < 10; i++) {
+		op.imm = i;
+		assert_int_equal(nic_rdma(t->ab, &op), 1);
+		assert_int_equal(nt_wait(&t->a, NULL)->status, NIC_OK);
+	}
+	assert_int_equal(nic_qp_arm(t->b.qp), 1);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_int_equal(nt_wait(&t->b, NULL)->imm, i);
+	nic_mr_dereg(t->b.nic, op.rkey);
+}
+
 /* --- another key --- */
 
 static void nic_qp_set_qkey__before_peers(void **state)
@@ -369,6 +419,9 @@ int main(void)
 		RING(nic_rdma__needs_no_receive),
 		EACH(nic_rdma__immediate_uses_a_receive_up),
 		RING(nic_rdma__immediate_uses_a_receive_up),
+		EACH(nic_rdma__unsolicited_needs_no_receive),
+		RING(nic_rdma__unsolicited_needs_no_receive),
+		FAR(nic_far_receive__keeps_unsolicited),
 		EACH(nic_qp_set_qkey__before_peers),
 	};
 
