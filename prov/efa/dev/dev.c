@@ -51,7 +51,7 @@ static int open_verbs(const struct dev_info *info,
 {
 	int rc = dev_verbs_open(info, config, dev);
 
-	if (!rc && !config->no_shm)
+	if (!rc && !config->no_shm && !config->no_rail)
 		dev_rail_add(config, dev);
 	return rc;
 }

@@ -24,6 +24,7 @@
 #ifndef DEV_H
 #define DEV_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +52,7 @@ enum dev_caps {
 	DEV_CAP_QKEY = 8, /* dev_source() tells the qkey too */
 	DEV_CAP_WATCHES = 16, /* a peer that died is told (DEV_WC_GONE) also
 				 when nothing is sent to it any more */
+	DEV_CAP_RNR_RETRY = 32, /* SRD: tries of a send may be limited */
 };
 
 /* The card under a device; all zero where there is none. */
@@ -103,6 +105,7 @@ struct dev_config {
 	uint16_t port_min, port_max; /* UDP ports of queue pairs; 0, 0: any */
 	bool no_cma; /* no cross-memory attach: copy through the ring */
 	bool no_shm; /* soft: UDP also between processes of this host */
+	bool no_rail; /* verbs: no shared memory beside the card */
 	uint32_t paths; /* soft, UD: sending sockets, or queue pairs, of a
 			   queue pair; 0: default */
 	uint32_t socket_buffer; /* soft: bytes; 0: default */
@@ -137,6 +140,7 @@ struct dev_cq {
 enum dev_qp_type {
 	DEV_QP_RDM, /* reliable, unordered; the device lends packets */
 	DEV_QP_UD, /* datagrams into posted receives, 40-byte prefix */
+	DEV_QP_SRD, /* reliable, unordered, into posted receives */
 };
 
 struct dev_qp {
@@ -145,6 +149,16 @@ struct dev_qp {
 	struct dev_cq *cq;
 	enum dev_qp_type type;
 	struct dev_addr addr; /* our own; const after open */
+};
+
+#define DEV_RNR_FOREVER 7
+
+/* What an SRD queue pair is to be. */
+struct dev_srd {
+	uint32_t qkey; /* as of dev_qp_open() */
+	uint8_t rnr_retries; /* of a send while the peer has no receive posted,
+				0..6, then DEV_RNR; DEV_RNR_FOREVER */
+	bool unsolicited; /* DEV_WC_WRITTEN uses up no receive here */
 };
 
 /* A destination of one queue pair. */
@@ -211,8 +225,10 @@ enum dev_wc_op {
 	DEV_WC_SEND,
 	DEV_WC_READ,
 	DEV_WC_WRITE,
-	DEV_WC_RECV, /* RDM: data is lent; UD: it lies in the buffer of id */
-	DEV_WC_WRITTEN, /* a peer's WRITE_IMM ended here; len bytes, imm */
+	DEV_WC_RECV, /* RDM: data is lent; else it lies in the buffer of id, or
+			status says DEV_TOO_LONG: more came than that holds */
+	DEV_WC_WRITTEN, /* a peer's WRITE_IMM ended here; len bytes, imm; SRD:
+			   id of the receive that it used up, if any */
 	DEV_WC_GONE, /* the peer of an ah died or closed: id is the ah's
 			cookie; nothing arrives from it any more, what was
 			sent to it and not done completes in error */
@@ -283,6 +299,9 @@ struct dev_ops {
 
 	/* NULL: there is no shared memory to forbid. */
 	void (*forbid_shm)(struct dev_qp *qp);
+	/* NULL: no SRD queue pairs. */
+	int (*srd_open)(struct dev *dev, const struct dev_srd *srd,
+			struct dev_cq *cq, struct dev_qp **qp);
 
 	/* Of a device that another one has beside it (dev_rail.h); else NULL.
 	   A queue pair under the other's address; whether a peer can be had. */
@@ -324,7 +343,10 @@ static inline int dev_cq_arm(struct dev_cq *cq)
 	return cq->ops->cq_arm(cq);
 }
 
-/* qkey: random, nonzero, top bit clear. Errors are logged with what to do. */
+/*
+ * RDM or UD. qkey: random, nonzero, top bit clear. Errors are logged with what
+ * to do.
+ */
 static inline int dev_qp_open(struct dev *dev, enum dev_qp_type type,
 			      struct dev_cq *cq, uint32_t qkey,
 			      struct dev_qp **qp)
@@ -340,6 +362,18 @@ static inline void dev_qp_forbid_shm(struct dev_qp *qp)
 {
 	if (qp->ops->forbid_shm)
 		qp->ops->forbid_shm(qp);
+}
+
+/*
+ * Besides: -ENOSYS the device, or what lies below it, has no such queue pairs,
+ * or cannot limit retries; -EOPNOTSUPP it cannot receive unsolicited.
+ */
+static inline int dev_srd_open(struct dev *dev, const struct dev_srd *srd,
+			       struct dev_cq *cq, struct dev_qp **qp)
+{
+	if (!dev->ops->srd_open)
+		return -ENOSYS;
+	return dev->ops->srd_open(dev, srd, cq, qp);
 }
 
 /* Its ahs must be closed before. Lent packets go back. */
@@ -423,8 +457,8 @@ static inline int dev_post(struct dev_qp *qp, struct dev_wr *wr, int n)
 }
 
 /*
- * UD: a receive buffer for prefix and payload; -EAGAIN when full. mr: its
- * registration or NULL, as in dev_wr.
+ * UD: a receive buffer for prefix and payload; SRD: for the payload of one
+ * message. -EAGAIN when full. mr: its registration or NULL, as in dev_wr.
  */
 static inline int dev_post_recv(struct dev_qp *qp, uint64_t id, void *buf,
 				size_t len, struct dev_mr *mr)

@@ -43,7 +43,7 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 	*info = (struct dev_info){
 		.kind = ud ? DEV_KIND_UD : DEV_KIND_SOFT,
 		.caps = DEV_CAP_READ | DEV_CAP_WRITE | DEV_CAP_UNSOLICITED |
-			DEV_CAP_QKEY | DEV_CAP_WATCHES,
+			DEV_CAP_QKEY | DEV_CAP_WATCHES | DEV_CAP_RNR_RETRY,
 		.mtu = NIC_MTU,
 		.ud_mtu = nic_ud_max(ni),
 		.max_rdma = NIC_MAX_RDMA,
@@ -206,6 +206,21 @@ static void soft_forbid_shm(struct dev_qp *q)
 	nic_qp_forbid_shm(u_container_of(q, struct soft_qp, qp)->nic_qp);
 }
 
+static int soft_srd_open(struct dev *d, const struct dev_srd *srd,
+			 struct dev_cq *c, struct dev_qp **out)
+{
+	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
+	struct nic_qp *nic_qp;
+	int rc;
+
+	rc = nic_qp_open(sd->nic, NIC_QP_SRD, srd->qkey, &nic_qp);
+	if (rc)
+		return rc;
+	nic_qp_set_rnr_retries(nic_qp, srd->rnr_retries);
+	nic_qp_set_unsolicited(nic_qp, srd->unsolicited);
+	return qp_wrap(d, DEV_QP_SRD, c, nic_qp, out);
+}
+
 static struct nic_addr soft_addr(const struct dev_addr *addr)
 {
 	struct nic_addr na = { .qpn = addr->qpn, .qkey = addr->qkey };
@@ -318,6 +333,7 @@ static const struct dev_ops soft_ops = {
 	.poll = soft_poll,
 	.give_back = soft_give_back,
 	.forbid_shm = soft_forbid_shm,
+	.srd_open = soft_srd_open,
 	.qp_open_as = soft_qp_open_as,
 	.ah_reach = soft_ah_reach,
 };

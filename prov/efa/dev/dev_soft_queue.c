@@ -35,13 +35,17 @@ _Static_assert(SAME(DEV_WR_REQUEST, 1) && SAME(DEV_WR_IMM, 2) &&
 		       SAME(NIC_SEND_REQUEST, 2) && SAME(NIC_SEND_IMM, 1),
 	       "flags");
 _Static_assert(SAME(DEV_QP_RDM, NIC_QP_RDM) && SAME(DEV_QP_UD, NIC_QP_UD) &&
+		       SAME(DEV_QP_SRD, NIC_QP_SRD) &&
+		       DEV_RNR_FOREVER == NIC_RNR_FOREVER &&
 		       DEV_UD_PREFIX == NIC_UD_PREFIX &&
 		       DEV_SOURCE_UNKNOWN == NIC_SOURCE_UNKNOWN,
 	       "queue pairs");
 _Static_assert(SAME(DEV_READ - 1, NIC_READ) && SAME(DEV_WRITE - 1, NIC_WRITE) &&
 		       SAME(DEV_WRITE_IMM - 1, NIC_WRITE_IMM),
 	       "operations");
-_Static_assert(SAME(DEV_BAD_RKEY, NIC_BAD_RKEY) &&
+_Static_assert(SAME(DEV_BAD_RKEY, NIC_BAD_RKEY) && SAME(DEV_RNR, NIC_RNR) &&
+		       SAME(DEV_TOO_LONG, NIC_TOO_LONG) &&
+		       SAME(DEV_SHORT_RECV, NIC_SHORT_RECV) &&
 		       SAME(DEV_PEER_RESET, NIC_PEER_RESET) &&
 		       SAME(DEV_NO_QP, NIC_NO_QP) &&
 		       SAME(DEV_UNRESPONSIVE, NIC_UNRESPONSIVE) &&

@@ -3,8 +3,8 @@
  * dev_verbs.c - EFA devices behind the port: opening, closing, what the device
  * says of itself
  *
- * Through libibverbs and libefa: SRD queue pairs for DEV_QP_RDM, UD ones for
- * DEV_QP_UD.
+ * Through libibverbs and libefa: SRD queue pairs for DEV_QP_RDM, and for
+ * DEV_QP_SRD with receives of the user; UD ones for DEV_QP_UD.
  */
 #include "dev_verbs.h"
 
@@ -138,6 +138,7 @@ static const struct dev_ops verbs_ops = {
 	.post_recv = verbs_post_recv,
 	.poll = verbs_poll,
 	.give_back = verbs_give_back,
+	.srd_open = verbs_srd_open,
 };
 
 static struct ibv_context *open_by_name(const char *name)
@@ -172,8 +173,6 @@ static int learn(struct verbs_dev *vd)
 	vd->inline_plain = efa.inline_buf_size;
 	vd->max_cqe = attr.max_cqe > 0 ? (uint32_t)attr.max_cqe : 0;
 	verbs_lib_extra(&efa, &vd->extra);
-	if (vd->extra.unsolicited)
-		vd->dev.info.caps |= DEV_CAP_UNSOLICITED;
 	return 0;
 }
 

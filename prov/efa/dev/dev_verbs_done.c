@@ -159,8 +159,8 @@ int verbs_tx_done(struct verbs_qp *qp, struct verbs_tx *tx, uint8_t status,
 
 	tx->in_hw = false;
 	qp->tx_hw--;
-	if (u_unlikely(status == DEV_RNR && qp->qp.type == DEV_QP_RDM &&
-		       !ah->closed && !ah->dead)) {
+	if (u_unlikely(status == DEV_RNR && qp->parks && !ah->closed &&
+		       !ah->dead)) {
 		park(qp, tx);
 		return 0;
 	}

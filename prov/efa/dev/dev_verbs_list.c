@@ -68,12 +68,18 @@ static uint64_t port_speed(const struct ibv_port_attr *port)
 
 static uint32_t port_caps(const struct efadv_device_attr *efa)
 {
+	struct verbs_extra extra;
 	uint32_t caps = 0;
 
 	if (efa->device_caps & VERBS_CAP_READ)
 		caps |= DEV_CAP_READ;
 	if (efa->device_caps & VERBS_CAP_WRITE)
 		caps |= DEV_CAP_WRITE;
+	if (efa->device_caps & VERBS_CAP_RNR_RETRY)
+		caps |= DEV_CAP_RNR_RETRY;
+	verbs_lib_extra(efa, &extra);
+	if (extra.unsolicited)
+		caps |= DEV_CAP_UNSOLICITED;
 	return caps;
 }
 

@@ -159,6 +159,9 @@ static int received_user(struct verbs_qp *qp, uint32_t i, struct dev_wc *wc)
 	wc->data = NULL;
 	if (u_likely(ibv->status == IBV_WC_SUCCESS)) {
 		fill_recv(qp, ibv, wc);
+		if (u_unlikely(ibv_wc_read_opcode(ibv) ==
+			       IBV_WC_RECV_RDMA_WITH_IMM))
+			wc->op = DEV_WC_WRITTEN;
 	} else {
 		*wc = (struct dev_wc){
 			.id = r->id,

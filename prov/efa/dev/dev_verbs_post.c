@@ -206,7 +206,7 @@ static int fill_rdma(struct verbs_qp *qp, const struct dev_wr *wr,
 	int rc;
 
 	if (wr->op > DEV_WRITE_IMM || wr->iovcnt != 1 ||
-	    wr->iov[0].iov_len < wr->len || qp->qp.type != DEV_QP_RDM ||
+	    wr->iov[0].iov_len < wr->len || qp->qp.type == DEV_QP_UD ||
 	    !(info->caps & cap))
 		return -EINVAL;
 	if (wr->len > info->max_rdma || wr->len > UINT32_MAX)

@@ -7,7 +7,7 @@
  *   verbs_cq       completion queue and its channel
  *   verbs_qp       queue pair: verbs_tx, a send-side request from post to
  *                  completion; verbs_rx, receives that the device owns (RDM)
- *                  or the user posted (UD)
+ *                  or the user posted (UD, SRD)
  *   verbs_ah       a destination of one queue pair
  *   verbs_pool     packets in registered memory
  *   verbs_sources  numbers for senders
@@ -290,7 +290,7 @@ struct verbs_rx {
 	uint32_t since; /* packets since a look */
 	uint32_t nback; /* packets in back */
 	uint32_t back[2 * VERBS_BATCH]; /* done with, to be posted again */
-	/* UD: those of the user. */
+	/* UD, SRD: those of the user. */
 	struct verbs_recv *recv; /* [depth] */
 	uint32_t free; /* head of the free list; VERBS_NONE: none */
 };
@@ -305,6 +305,8 @@ struct verbs_qp {
 	uint32_t tx_out; /* verbs_tx that are not free */
 	uint32_t tx_hw; /* of these, in the hardware */
 	uint32_t inline_max;
+	uint8_t rnr_tries; /* of the hardware */
+	bool parks; /* what found no receive goes out again: for ever */
 	uint8_t dead; /* enum dev_status; 0: it works */
 	atomic_bool fatal; /* an event said so */
 	struct verbs_tx *tx; /* [tx_depth] */
@@ -357,6 +359,8 @@ void verbs_cq_remove(struct verbs_cq *cq, struct verbs_qp *qp);
 
 int verbs_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 		  uint32_t qkey, struct dev_qp **out);
+int verbs_srd_open(struct dev *d, const struct dev_srd *srd, struct dev_cq *c,
+		   struct dev_qp **out);
 void verbs_qp_close(struct dev_qp *q);
 int verbs_source(struct dev_qp *q, uint32_t source, struct dev_addr *addr);
 

@@ -59,8 +59,9 @@ static struct ibv_qp *create(struct verbs_qp *qp,
 /*
  * With all that the device has, else the plain kind: kernel, library and
  * device may disagree about what they know. Wide requests take two places.
+ * Where the user posts the receives it is his choice whether writes use them.
  */
-static int create_any(struct verbs_qp *qp)
+static int create_any(struct verbs_qp *qp, bool unsolicited)
 {
 	struct verbs_dev *vd =
 		u_container_of(qp->qp.dev, struct verbs_dev, dev);
@@ -68,11 +69,15 @@ static int create_any(struct verbs_qp *qp)
 	struct verbs_extra extra = vd->extra;
 	uint32_t depth = qp->tx_depth;
 
-	if (qp->qp.type == DEV_QP_UD)
+	if (qp->qp.type != DEV_QP_RDM) {
 		extra = plain;
+		extra.unsolicited = unsolicited;
+	}
 	if (extra.inline_max > plain.inline_max)
 		qp->tx_depth = depth / 2;
 	qp->ibv = create(qp, &extra);
+	if (!qp->ibv && unsolicited)
+		return -EOPNOTSUPP;
 	if (!qp->ibv && memcmp(&extra, &plain, sizeof(plain))) {
 		extra = plain;
 		qp->tx_depth = depth;
@@ -99,14 +104,14 @@ static int to_rts(struct verbs_qp *qp)
 	struct ibv_qp_attr attr = {
 		.qp_state = IBV_QPS_RTS,
 		.sq_psn = (uint32_t)(u_random64() & 0xffffff),
-		.rnr_retry = RNR_TRIES,
+		.rnr_retry = qp->rnr_tries,
 	};
-	bool settable = qp->qp.type == DEV_QP_RDM &&
+	bool settable = qp->qp.type != DEV_QP_UD &&
 			(vd->caps & VERBS_CAP_RNR_RETRY);
 	int rc = modify(qp, &attr,
 			IBV_QP_SQ_PSN | (settable ? IBV_QP_RNR_RETRY : 0));
 
-	if (rc && settable)
+	if (rc && settable && qp->parks)
 		rc = modify(qp, &attr, IBV_QP_SQ_PSN);
 	return rc;
 }
@@ -146,14 +151,13 @@ static void fill_addr(struct verbs_qp *qp, uint32_t qkey)
 	qp->qp.addr.qkey = qkey;
 }
 
-int verbs_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-		  uint32_t qkey, struct dev_qp **out)
+static struct verbs_qp *qp_new(struct dev *d, enum dev_qp_type type,
+			       struct dev_cq *c)
 {
 	struct verbs_qp *qp = calloc(1, sizeof(*qp));
-	int rc;
 
 	if (!qp)
-		return -ENOMEM;
+		return NULL;
 	qp->qp.ops = d->ops;
 	qp->qp.dev = d;
 	qp->qp.cq = c;
@@ -161,7 +165,19 @@ int verbs_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 	qp->cq = u_container_of(c, struct verbs_cq, cq);
 	qp->tx_depth = d->info.tx_depth;
 	qp->rx.depth = d->info.rx_depth;
-	rc = create_any(qp);
+	qp->rnr_tries = RNR_TRIES;
+	qp->parks = type != DEV_QP_UD;
+	return qp;
+}
+
+/* Frees qp when it fails. */
+static int qp_open(struct verbs_qp *qp, uint32_t qkey, bool unsolicited,
+		   struct dev_qp **out)
+{
+	const struct dev *d = qp->qp.dev;
+	int rc;
+
+	rc = create_any(qp, unsolicited);
 	if (rc) {
 		explain(d, rc);
 		goto free_qp;
@@ -198,6 +214,36 @@ destroy:
 free_qp:
 	free(qp);
 	return rc;
+}
+
+int verbs_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
+		  uint32_t qkey, struct dev_qp **out)
+{
+	struct verbs_qp *qp = qp_new(d, type, c);
+
+	return qp ? qp_open(qp, qkey, false, out) : -ENOMEM;
+}
+
+/*
+ * Tries without end are the hardware's where it can be told so. Where not, it
+ * gives up after a few, and what found no receive waits here as on RDM.
+ */
+int verbs_srd_open(struct dev *d, const struct dev_srd *srd, struct dev_cq *c,
+		   struct dev_qp **out)
+{
+	bool forever = srd->rnr_retries == DEV_RNR_FOREVER;
+	struct verbs_qp *qp;
+
+	if (!forever && !(d->info.caps & DEV_CAP_RNR_RETRY))
+		return -ENOSYS;
+	if (srd->unsolicited && !(d->info.caps & DEV_CAP_UNSOLICITED))
+		return -EOPNOTSUPP;
+	qp = qp_new(d, DEV_QP_SRD, c);
+	if (!qp)
+		return -ENOMEM;
+	qp->rnr_tries = srd->rnr_retries;
+	qp->parks = forever;
+	return qp_open(qp, srd->qkey, srd->unsolicited, out);
 }
 
 /* ---- close ------------------------------------------------------------------- */

@@ -166,26 +166,26 @@ int verbs_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
 	struct verbs_qp *qp = u_container_of(q, struct verbs_qp, qp);
 	struct verbs_dev *vd = u_container_of(q->dev, struct verbs_dev, dev);
 	struct ibv_sge sge = { .addr = (uintptr_t)buf };
-	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = 1 }, *bad;
+	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = len != 0 }, *bad;
 	struct verbs_recv *r;
 	uint32_t i = qp->rx.free;
 	int rc;
 
-	if (q->type != DEV_QP_UD)
+	if (q->type == DEV_QP_RDM)
 		return -EINVAL;
 	if (i == VERBS_NONE)
 		return -EAGAIN;
 	r = &qp->rx.recv[i];
 	r->id = id;
 	r->reg.mr = NULL;
-	if (!verbs_mr_lkey(mr, buf, len, &sge.lkey)) {
+	if (len && !verbs_mr_lkey(mr, buf, len, &sge.lkey)) {
 		rc = verbs_reg_get(vd, buf, len, IBV_ACCESS_LOCAL_WRITE,
 				   &r->reg);
 		if (rc)
 			return rc;
 		sge.lkey = r->reg.mr->lkey;
 	}
-	/* The hardware counts in 16 bits; no datagram is longer. */
+	/* The hardware counts in 16 bits; no message is longer. */
 	sge.length = (uint32_t)u_min(len, UINT16_MAX);
 	wr.wr_id = qp->tag | VERBS_WR_RECV | i;
 	rc = ibv_post_recv(qp->ibv, &wr, &bad);
@@ -219,7 +219,7 @@ int verbs_rx_init(struct verbs_qp *qp)
 		u_container_of(qp->qp.dev, struct verbs_dev, dev);
 	int rc;
 
-	if (qp->qp.type == DEV_QP_UD)
+	if (qp->qp.type != DEV_QP_RDM)
 		return recvs_init(rx);
 	rx->target = (uint32_t)u_min(TARGET_MIN, rx->depth);
 	rc = verbs_pool_init(&rx->pool, vd, vd->dev.info.mtu, rx->depth);
@@ -245,7 +245,7 @@ void verbs_rx_fini(struct verbs_qp *qp)
 
 int verbs_rx_start(struct verbs_qp *qp)
 {
-	if (qp->qp.type == DEV_QP_UD)
+	if (qp->qp.type != DEV_QP_RDM)
 		return 0;
 	top_up(qp);
 	return qp->rx.posted ? 0 : -ENOMEM;

@@ -98,7 +98,8 @@ static void dev_list__choices(void **state)
 	assert_int_equal(list[0].max_rdma, 1 << 30);
 	assert_int_equal(list[0].caps, DEV_CAP_READ | DEV_CAP_WRITE |
 					       DEV_CAP_UNSOLICITED |
-					       DEV_CAP_QKEY | DEV_CAP_WATCHES);
+					       DEV_CAP_QKEY | DEV_CAP_WATCHES |
+					       DEV_CAP_RNR_RETRY);
 	free(list);
 	s->config.iface = "nosuch0";
 	assert_int_equal(dev_list(&s->config, &list), -ENODEV);
@@ -380,6 +381,73 @@ static void dev_post_recv__ud(void **state)
 	assert_memory_equal(buf + DEV_UD_PREFIX, "0123456789", 10);
 }
 
+static void srd_pair(struct soft *s, const struct dev_srd *srd)
+{
+	for (int i = 0; i < 2; i++) {
+		dev_cq_open(s->dev, &s->cq[i]);
+		assert_int_equal(dev_srd_open(s->dev, srd, s->cq[i], &s->qp[i]),
+				 0);
+		assert_int_equal(s->qp[i]->type, DEV_QP_SRD);
+	}
+	assert_int_equal(dev_ah_open(s->qp[0], &s->qp[1]->addr, 1, &s->ah), 0);
+}
+
+static void dev_srd_open__retries_and_receives(void **state)
+{
+	struct soft *s = *state;
+	struct dev_wr wr = { .id = 5, .hdr = "0123456789", .hdr_len = 10 };
+	struct dev_wc wc;
+	char buf[10];
+	int rc;
+
+	srd_pair(s, &(struct dev_srd){ .qkey = 500, .rnr_retries = 0 });
+	wr.ah = s->ah;
+	while ((rc = dev_post(s->qp[0], &wr, 1)) == -EAGAIN)
+		;
+	assert_int_equal(rc, 1);
+	wc = df_wait(s->cq[0]);
+	assert_int_equal(wc.id, 5);
+	assert_int_equal(wc.status, DEV_RNR);
+	assert_int_equal(dev_post_recv(s->qp[1], 8, buf, sizeof(buf), NULL), 0);
+	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	wc = df_wait(s->cq[1]);
+	assert_int_equal(wc.id, 8);
+	assert_int_equal(wc.len, sizeof(buf));
+	assert_memory_equal(buf, "0123456789", 10);
+}
+
+/* One that uses up a receive, and one that needs none. */
+static void dev_srd_open__unsolicited(void **state)
+{
+	static char theirs[100], ours[100] = "written";
+	struct iovec iov = { ours, sizeof(ours) };
+	struct dev_wr wr = { .op = DEV_WRITE_IMM,
+			     .iov = &iov,
+			     .iovcnt = 1,
+			     .len = sizeof(ours),
+			     .remote = (uintptr_t)theirs,
+			     .imm = 0x99 };
+	struct soft *s = *state;
+	struct dev_mr *mr;
+	struct dev_wc wc;
+
+	srd_pair(s, &(struct dev_srd){ .qkey = 600,
+				       .rnr_retries = DEV_RNR_FOREVER,
+				       .unsolicited = true });
+	assert_int_equal(dev_mr_open(s->dev, theirs, sizeof(theirs),
+				     DEV_REMOTE_WRITE, &mr),
+			 0);
+	wr.ah = s->ah;
+	wr.rkey = mr->key;
+	assert_int_equal(dev_post(s->qp[0], &wr, 1), 1);
+	wc = df_wait(s->cq[1]);
+	assert_int_equal(wc.op, DEV_WC_WRITTEN);
+	assert_int_equal(wc.len, sizeof(ours));
+	assert_int_equal(wc.imm, 0x99);
+	assert_string_equal(theirs, "written");
+	assert_int_equal(dev_mr_close(mr), 0);
+}
+
 #define DEV(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RDM(f) cmocka_unit_test_setup_teardown(f, setup_rdm, teardown)
 
@@ -396,6 +464,8 @@ int main(void)
 		RDM(dev_cq_fd__wakes),
 		RDM(dev_qp_close__gone),
 		DEV(dev_post_recv__ud),
+		DEV(dev_srd_open__retries_and_receives),
+		DEV(dev_srd_open__unsolicited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

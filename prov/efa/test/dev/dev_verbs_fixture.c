@@ -50,6 +50,18 @@ struct dev_ah *verbs_ah(struct verbs *v, uint8_t last, uint32_t qpn,
 	return ah;
 }
 
+static int open_qp(struct verbs *v, enum dev_qp_type type)
+{
+	const struct dev_srd srd = {
+		.qkey = 0x77,
+		.rnr_retries = DEV_RNR_FOREVER,
+	};
+
+	if (type == DEV_QP_SRD)
+		return dev_srd_open(v->dev, &srd, v->cq, &v->qp);
+	return dev_qp_open(v->dev, type, v->cq, srd.qkey, &v->qp);
+}
+
 void verbs_setup(struct verbs *v, enum dev_qp_type type)
 {
 	struct dev_info *list;
@@ -61,7 +73,7 @@ void verbs_setup(struct verbs *v, enum dev_qp_type type)
 	assert_int_equal(dev_open(&list[0], &v->config, &v->dev), 0);
 	free(list);
 	assert_int_equal(dev_cq_open(v->dev, &v->cq), 0);
-	assert_int_equal(dev_qp_open(v->dev, type, v->cq, 0x77, &v->qp), 0);
+	assert_int_equal(open_qp(v, type), 0);
 	v->hw = fake_qp(v->qp->addr.qpn);
 	v->ah = verbs_ah(v, 0xaa, FIXTURE_PEER_QPN, FIXTURE_COOKIE);
 }

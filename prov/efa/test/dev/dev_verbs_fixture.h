@@ -27,7 +27,10 @@ struct verbs {
 	struct dev_ah *ah; /* to gid ...aa, FIXTURE_PEER_QPN */
 };
 
-/* fake_reset() must have been called; config is the test's to fill before. */
+/*
+ * fake_reset() must have been called; config is the test's to fill before. An
+ * SRD queue pair tries for ever.
+ */
 void verbs_setup(struct verbs *v, enum dev_qp_type type);
 
 /* Also asserts that nothing of the device is left. */

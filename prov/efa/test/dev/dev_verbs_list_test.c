@@ -54,7 +54,7 @@ static void dev_verbs_list__facts(void **state)
 	assert_int_equal(list_of("efa_0", &list), 1);
 	info = &list[0];
 	assert_int_equal(info->kind, DEV_KIND_VERBS);
-	assert_int_equal(info->caps, DEV_CAP_READ);
+	assert_int_equal(info->caps, DEV_CAP_READ | DEV_CAP_RNR_RETRY);
 	assert_int_equal(info->mtu, FAKE_MTU);
 	assert_int_equal(info->link_mtu, FAKE_MTU);
 	assert_int_equal(info->max_rdma, 1u << 30);
@@ -83,7 +83,8 @@ static void dev_verbs_list__rdma_write(void **state)
 
 	fake_config.efa.device_caps |= 1 << 3;
 	assert_int_equal(list_of("efa_0", &list), 1);
-	assert_int_equal(list[0].caps, DEV_CAP_READ | DEV_CAP_WRITE);
+	assert_int_equal(list[0].caps,
+			 DEV_CAP_READ | DEV_CAP_WRITE | DEV_CAP_RNR_RETRY);
 	free(list);
 }
 
