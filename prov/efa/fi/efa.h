@@ -5,7 +5,7 @@
  *   efa_fabric <--- efa_domain <--- efa_av, efa_cq, efa_cntr, efa_mr, efa_ep
  *        ^--- efa_eq                                       (refs point up)
  *
- *   efa_cq, efa_cntr --- efa_watch ---> efa_ep ---> rdm_ep or efa_dgram
+ *   efa_cq, efa_cntr --- efa_watch ---> efa_ep ---> rdm_ep or efa_thin
  *
  * Each struct begins with its fid. What is used counts its users in `refs` and
  * does not close while there are any (-FI_EBUSY).
@@ -365,7 +365,7 @@ struct efa_handle {
 	LIST_ENTRY(efa_handle) link; /* of an alias, in its endpoint's list */
 };
 
-struct efa_dgram;
+struct efa_thin;
 
 /* What fi_setopt has set; const once the endpoint is enabled. */
 struct efa_ep_opt {
@@ -383,12 +383,12 @@ struct efa_ep {
 	struct efa_handle own;
 	/* data path; const once enabled */
 	struct rdm_ep *rdm; /* NULL before, and for datagrams */
-	struct efa_dgram *dgram; /* NULL before, and for RDM */
+	struct efa_thin *thin; /* NULL before, and for RDM */
 	uint64_t any_source; /* ORed to the source of receives: all ones
 				unless FI_DIRECTED_RECV was asked for */
 	uint32_t tx_always; /* RDM_COMPLETION without selective completion */
 	uint32_t rx_always;
-	struct u_lock lock; /* around every call on rdm or dgram */
+	struct u_lock lock; /* around every call on rdm or thin */
 	/* cold */
 	struct efa_domain *domain;
 	struct efa_cq *tx_cq, *rx_cq;
@@ -484,27 +484,27 @@ int efa_atomic_query(struct fid_domain *domain, enum fi_datatype type,
 		     enum fi_op op, struct fi_atomic_attr *attr,
 		     uint64_t flags);
 
-/* ---- datagrams (efa_dgram.c, efa_dgram_msg.c) ---------------------------- */
+/* ---- datagrams (efa_thin.c, efa_thin_msg.c) ---------------------------- */
 
-#define EFA_DGRAM_INJECT 32 /* bytes */
+#define EFA_THIN_INJECT 32 /* bytes */
 
-extern struct fi_ops_msg efa_dgram_msg_ops;
+extern struct fi_ops_msg efa_thin_msg_ops;
 
-int efa_dgram_open(struct efa_ep *ep, struct efa_dgram **dgram);
-void efa_dgram_close(struct efa_dgram *dgram);
+int efa_thin_open(struct efa_ep *ep, struct efa_thin **thin);
+void efa_thin_close(struct efa_thin *thin);
 /* Flags are enum rdm_flags; buffers begin with the prefix. */
 /* desc: struct dev_mr of each element, or NULL. */
-ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
-		       void *const *desc, size_t iovcnt, uint64_t to,
-		       uint32_t flags, uint64_t data, void *context);
-ssize_t efa_dgram_recv(struct efa_ep *ep, const struct iovec *iov,
-		       void *const *desc, size_t iovcnt, uint32_t flags,
-		       void *context);
-void efa_dgram_addr(const struct efa_dgram *dgram, struct dev_addr *addr);
-void efa_dgram_progress(struct efa_dgram *dgram);
-void efa_dgram_forget(struct efa_dgram *dgram, uint64_t index);
-int efa_dgram_fd(struct efa_dgram *dgram);
-int efa_dgram_arm(struct efa_dgram *dgram);
+ssize_t efa_thin_send(struct efa_ep *ep, const struct iovec *from,
+		      void *const *desc, size_t iovcnt, uint64_t to,
+		      uint32_t flags, uint64_t data, void *context);
+ssize_t efa_thin_recv(struct efa_ep *ep, const struct iovec *iov,
+		      void *const *desc, size_t iovcnt, uint32_t flags,
+		      void *context);
+void efa_thin_addr(const struct efa_thin *thin, struct dev_addr *addr);
+void efa_thin_progress(struct efa_thin *thin);
+void efa_thin_forget(struct efa_thin *thin, uint64_t index);
+int efa_thin_fd(struct efa_thin *thin);
+int efa_thin_arm(struct efa_thin *thin);
 
 /* ---- what is not there (efa_nosys.c) ------------------------------------- */
 
@@ -578,7 +578,7 @@ static inline void efa_ep_progress(struct efa_ep *ep)
 {
 	u_lock(&ep->lock);
 	if (u_unlikely(!ep->rdm))
-		efa_dgram_progress(ep->dgram);
+		efa_thin_progress(ep->thin);
 	else if (u_unlikely(rdm_progress(ep->rdm)))
 		efa_ep_report(ep);
 	u_unlock(&ep->lock);

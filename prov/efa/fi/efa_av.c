@@ -63,7 +63,7 @@ static void forget(struct efa_av *av, fi_addr_t index)
 		if (ep->rdm)
 			rdm_ep_forget(ep->rdm, index);
 		else
-			efa_dgram_forget(ep->dgram, index);
+			efa_thin_forget(ep->thin, index);
 		u_unlock(&ep->lock);
 	}
 	u_unlock(&av->lock);

@@ -23,7 +23,7 @@ static int cm_getname(fid_t fid, void *addr, size_t *addrlen)
 	if (ep->rdm)
 		rdm_ep_addr(ep->rdm, &own);
 	else
-		efa_dgram_addr(ep->dgram, &own);
+		efa_thin_addr(ep->thin, &own);
 	efa_addr_pack(&own, bytes);
 	if (addr && room)
 		memcpy(addr, bytes, u_min(room, EFA_ADDR_LEN));

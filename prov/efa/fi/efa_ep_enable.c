@@ -36,7 +36,7 @@ void efa_handle_set_ops(struct efa_handle *handle)
 	} else if (ep->rdm) {
 		set_rdm_ops(fid, ep->caps);
 	} else {
-		fid->msg = &efa_dgram_msg_ops;
+		fid->msg = &efa_thin_msg_ops;
 		fid->tagged = &efa_nosys_tagged;
 		fid->rma = &efa_nosys_rma;
 		fid->atomic = &efa_nosys_atomic;
@@ -165,10 +165,10 @@ static void close_queue_pair(struct efa_ep *ep)
 {
 	if (ep->rdm)
 		rdm_ep_close(ep->rdm);
-	if (ep->dgram)
-		efa_dgram_close(ep->dgram);
+	if (ep->thin)
+		efa_thin_close(ep->thin);
 	ep->rdm = NULL;
-	ep->dgram = NULL;
+	ep->thin = NULL;
 }
 
 int efa_ep_enable(struct efa_ep *ep)
@@ -185,7 +185,7 @@ int efa_ep_enable(struct efa_ep *ep)
 	if (ep->domain->rdm)
 		ret = open_rdm(ep);
 	else
-		ret = efa_dgram_open(ep, &ep->dgram);
+		ret = efa_thin_open(ep, &ep->thin);
 	if (ret)
 		goto fini_lock;
 	ret = join(ep);

@@ -191,7 +191,7 @@ static void fill_dgram(struct fi_info *info, const struct dev_info *dev)
 	info->ep_attr->protocol_version = 1;
 	info->ep_attr->max_msg_size = dev->ud_mtu;
 	info->ep_attr->msg_prefix_size = DEV_UD_PREFIX;
-	info->tx_attr->inject_size = EFA_DGRAM_INJECT;
+	info->tx_attr->inject_size = EFA_THIN_INJECT;
 	info->tx_attr->iov_limit = RDM_IOV_MAX;
 	info->rx_attr->iov_limit = 1;
 }

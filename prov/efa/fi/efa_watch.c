@@ -67,7 +67,7 @@ void efa_watch_fini(struct efa_watch *watch)
 
 static int ep_fd(struct efa_ep *ep)
 {
-	return ep->rdm ? rdm_ep_fd(ep->rdm) : efa_dgram_fd(ep->dgram);
+	return ep->rdm ? rdm_ep_fd(ep->rdm) : efa_thin_fd(ep->thin);
 }
 
 static bool has(const struct efa_watch *watch, const struct efa_ep *ep)
@@ -147,7 +147,7 @@ bool efa_watch_arm(struct efa_watch *watch)
 		if (ep->rdm)
 			busy |= rdm_ep_arm(ep->rdm) != 0;
 		else
-			busy |= efa_dgram_arm(ep->dgram) != 0;
+			busy |= efa_thin_arm(ep->thin) != 0;
 		u_unlock(&ep->lock);
 	}
 	u_unlock(&watch->lock);

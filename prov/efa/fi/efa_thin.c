@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * efa_dgram.c - datagram endpoints: the device's UD queue pair, and little
+ * efa_thin.c - datagram endpoints: the device's UD queue pair, and little
  * more
  *
  * The first 40 bytes of every buffer are the provider's (FI_MSG_PREFIX): they
@@ -27,7 +27,7 @@ struct op {
 	bool completion; /* on success too */
 };
 
-struct efa_dgram {
+struct efa_thin {
 	struct efa_ep *ep;
 	struct dev_cq *cq;
 	struct dev_qp *qp;
@@ -50,50 +50,49 @@ struct sender {
 
 /* ---- completions --------------------------------------------------------- */
 
-static struct efa_ring *ring_of(const struct efa_dgram *dgram, bool receive)
+static struct efa_ring *ring_of(const struct efa_thin *thin, bool receive)
 {
-	return receive ? dgram->ep->rx_cq->ring : dgram->ep->tx_cq->ring;
+	return receive ? thin->ep->rx_cq->ring : thin->ep->tx_cq->ring;
 }
 
-static void count(const struct efa_dgram *dgram, bool receive, bool ok)
+static void count(const struct efa_thin *thin, bool receive, bool ok)
 {
 	struct efa_cntr *cntr =
-		dgram->ep->cntr[receive ? RDM_CNTR_RECV : RDM_CNTR_SEND];
+		thin->ep->cntr[receive ? RDM_CNTR_RECV : RDM_CNTR_SEND];
 
 	if (cntr)
 		rdm_cntr_add(&cntr->count, ok);
 }
 
-static U_COLD void add_error(const struct efa_dgram *dgram, const struct op *op,
+static U_COLD void add_error(const struct efa_thin *thin, const struct op *op,
 			     struct rdm_comp *comp)
 {
 	if (!comp->error)
 		comp->error = calloc(1, sizeof(*comp->error));
 	if (!comp->error)
 		return;
-	comp->error->self = dgram->qp->addr;
+	comp->error->self = thin->qp->addr;
 	if (!op->receive)
-		rdm_av_lookup(dgram->ep->av->rdm, op->to, &comp->error->peer);
+		rdm_av_lookup(thin->ep->av->rdm, op->to, &comp->error->peer);
 }
 
 #define SENDERS_MAX (1u << 20)
 
-static U_COLD struct sender *sender_of(struct efa_dgram *dgram, uint32_t source)
+static U_COLD struct sender *sender_of(struct efa_thin *thin, uint32_t source)
 {
-	size_t n = u_max(64, u_max(2 * dgram->nsenders, (size_t)source + 1));
+	size_t n = u_max(64, u_max(2 * thin->nsenders, (size_t)source + 1));
 	struct sender *list;
 
-	if (source < dgram->nsenders)
-		return &dgram->senders[source];
+	if (source < thin->nsenders)
+		return &thin->senders[source];
 	if (source >= SENDERS_MAX)
 		return NULL;
-	list = realloc(dgram->senders, n * sizeof(*list));
+	list = realloc(thin->senders, n * sizeof(*list));
 	if (!list)
 		return NULL;
-	memset(list + dgram->nsenders, 0,
-	       (n - dgram->nsenders) * sizeof(*list));
-	dgram->senders = list;
-	dgram->nsenders = n;
+	memset(list + thin->nsenders, 0, (n - thin->nsenders) * sizeof(*list));
+	thin->senders = list;
+	thin->nsenders = n;
 	return &list[source];
 }
 
@@ -107,12 +106,12 @@ static bool is_at(struct rdm_av *av, uint64_t index,
 	       !memcmp(at.gid, addr->gid, sizeof(at.gid));
 }
 
-static uint64_t source_without_qkey(struct efa_dgram *dgram, uint32_t source,
+static uint64_t source_without_qkey(struct efa_thin *thin, uint32_t source,
 				    const struct dev_addr *addr)
 {
-	struct rdm_av *av = dgram->ep->av->rdm;
+	struct rdm_av *av = thin->ep->av->rdm;
 	uint32_t generation = rdm_av_generation(av);
-	struct sender *sender = sender_of(dgram, source);
+	struct sender *sender = sender_of(thin, source);
 
 	if (!sender)
 		return rdm_av_find_any(av, addr);
@@ -137,45 +136,43 @@ static U_COLD void tell_stranger(const struct dev_addr *addr,
 		comp->error->peer = *addr;
 }
 
-static void tell_source(struct efa_dgram *dgram, uint32_t source,
+static void tell_source(struct efa_thin *thin, uint32_t source,
 			const struct op *op, struct rdm_comp *comp)
 {
 	struct dev_addr addr;
 
-	if (source == DEV_SOURCE_UNKNOWN ||
-	    dev_source(dgram->qp, source, &addr))
+	if (source == DEV_SOURCE_UNKNOWN || dev_source(thin->qp, source, &addr))
 		return;
 	if (!addr.qkey)
-		comp->source = source_without_qkey(dgram, source, &addr);
+		comp->source = source_without_qkey(thin, source, &addr);
 	else
-		comp->source = rdm_av_find(dgram->ep->av->rdm, &addr);
+		comp->source = rdm_av_find(thin->ep->av->rdm, &addr);
 	if (u_unlikely(comp->source == FI_ADDR_NOTAVAIL) && op->completion &&
-	    (dgram->ep->caps & FI_SOURCE_ERR))
+	    (thin->ep->caps & FI_SOURCE_ERR))
 		tell_stranger(&addr, comp);
 }
 
 /* The operation is over: tells the user if that is wanted, and forgets it. */
-static void finish(struct efa_dgram *dgram, struct op *op,
-		   struct rdm_comp *comp)
+static void finish(struct efa_thin *thin, struct op *op, struct rdm_comp *comp)
 {
-	struct efa_ring *ring = ring_of(dgram, op->receive);
+	struct efa_ring *ring = ring_of(thin, op->receive);
 
 	comp->context = op->context;
 	comp->buf = op->buf;
 	comp->kind = op->receive ? RDM_COMP_RECV : RDM_COMP_SEND;
-	count(dgram, op->receive, !comp->err || comp->err == RDM_ERR_STRANGER);
+	count(thin, op->receive, !comp->err || comp->err == RDM_ERR_STRANGER);
 	if (comp->err)
-		add_error(dgram, op, comp);
+		add_error(thin, op, comp);
 	if (comp->err || op->completion)
 		efa_ring_push(ring, comp);
 	else
 		efa_ring_cancel(ring);
-	u_pool_put(&dgram->ops, op);
+	u_pool_put(&thin->ops, op);
 }
 
-static void complete(struct efa_dgram *dgram, const struct dev_wc *wc)
+static void complete(struct efa_thin *thin, const struct dev_wc *wc)
 {
-	struct op *op = u_pool_at(&dgram->ops, (uint32_t)wc->id);
+	struct op *op = u_pool_at(&thin->ops, (uint32_t)wc->id);
 	struct rdm_comp comp = {
 		.source = FI_ADDR_NOTAVAIL,
 		.err = wc->status,
@@ -188,118 +185,118 @@ static void complete(struct efa_dgram *dgram, const struct dev_wc *wc)
 		comp.len = wc->len;
 		comp.data = wc->imm;
 		comp.flags = wc->has_imm ? RDM_COMP_DATA : 0;
-		if (dgram->ep->caps & FI_SOURCE)
-			tell_source(dgram, wc->source, op, &comp);
+		if (thin->ep->caps & FI_SOURCE)
+			tell_source(thin, wc->source, op, &comp);
 	}
-	finish(dgram, op, &comp);
+	finish(thin, op, &comp);
 }
 
-void efa_dgram_progress(struct efa_dgram *dgram)
+void efa_thin_progress(struct efa_thin *thin)
 {
 	struct dev_wc wc[BATCH];
 	int n;
 
-	n = dev_poll(dgram->cq, wc, BATCH);
+	n = dev_poll(thin->cq, wc, BATCH);
 	for (int i = 0; i < n; i++)
-		complete(dgram, &wc[i]);
+		complete(thin, &wc[i]);
 	if (n > 0)
-		dev_give_back(dgram->cq);
+		dev_give_back(thin->cq);
 }
 
-int efa_dgram_fd(struct efa_dgram *dgram)
+int efa_thin_fd(struct efa_thin *thin)
 {
-	return dev_cq_fd(dgram->cq);
+	return dev_cq_fd(thin->cq);
 }
 
-int efa_dgram_arm(struct efa_dgram *dgram)
+int efa_thin_arm(struct efa_thin *thin)
 {
-	return dev_cq_arm(dgram->cq);
+	return dev_cq_arm(thin->cq);
 }
 
 /* ---- destinations -------------------------------------------------------- */
 
-static U_COLD int ah_open(struct efa_dgram *dgram, uint64_t index)
+static U_COLD int ah_open(struct efa_thin *thin, uint64_t index)
 {
 	struct dev_ah **list;
 	struct dev_addr addr;
 	size_t n;
 	int ret;
 
-	ret = rdm_av_lookup(dgram->ep->av->rdm, index, &addr);
+	ret = rdm_av_lookup(thin->ep->av->rdm, index, &addr);
 	if (ret)
 		return ret;
-	if (index >= dgram->nah) {
-		n = u_max(index + 1, 2 * dgram->nah);
-		list = realloc(dgram->ah, n * sizeof(struct dev_ah *));
+	if (index >= thin->nah) {
+		n = u_max(index + 1, 2 * thin->nah);
+		list = realloc(thin->ah, n * sizeof(struct dev_ah *));
 		if (!list)
 			return -FI_ENOMEM;
-		memset(list + dgram->nah, 0,
-		       (n - dgram->nah) * sizeof(struct dev_ah *));
-		dgram->ah = list;
-		dgram->nah = n;
+		memset(list + thin->nah, 0,
+		       (n - thin->nah) * sizeof(struct dev_ah *));
+		thin->ah = list;
+		thin->nah = n;
 	}
-	return dev_ah_open(dgram->qp, &addr, index, &dgram->ah[index]);
+	return dev_ah_open(thin->qp, &addr, index, &thin->ah[index]);
 }
 
-void efa_dgram_forget(struct efa_dgram *dgram, uint64_t index)
+void efa_thin_forget(struct efa_thin *thin, uint64_t index)
 {
-	if (index >= dgram->nah || !dgram->ah[index])
+	if (index >= thin->nah || !thin->ah[index])
 		return;
-	dev_ah_close(dgram->ah[index]);
-	dgram->ah[index] = NULL;
+	dev_ah_close(thin->ah[index]);
+	thin->ah[index] = NULL;
 }
 
 /* ---- posting; the endpoint's lock is held -------------------------------- */
 
 /* An operation with its place in the ring; NULL: no room now. */
-static struct op *op_new(struct efa_dgram *dgram, bool receive)
+static struct op *op_new(struct efa_thin *thin, bool receive)
 {
 	struct op *op;
 
-	if (!efa_ring_reserve(ring_of(dgram, receive)))
+	if (!efa_ring_reserve(ring_of(thin, receive)))
 		return NULL;
-	op = u_pool_get(&dgram->ops);
+	op = u_pool_get(&thin->ops);
 	if (!op) {
-		efa_ring_cancel(ring_of(dgram, receive));
+		efa_ring_cancel(ring_of(thin, receive));
 		return NULL;
 	}
 	op->receive = receive;
 	return op;
 }
 
-static void op_free(struct efa_dgram *dgram, struct op *op)
+static void op_free(struct efa_thin *thin, struct op *op)
 {
-	efa_ring_cancel(ring_of(dgram, op->receive));
-	u_pool_put(&dgram->ops, op);
+	efa_ring_cancel(ring_of(thin, op->receive));
+	u_pool_put(&thin->ops, op);
 }
 
-static int post(struct efa_dgram *dgram, struct dev_wr *wr, uint64_t to,
+static int post(struct efa_thin *thin, struct dev_wr *wr, uint64_t to,
 		uint32_t flags, void *context)
 {
 	struct op *op;
 	int ret;
 
-	if (to >= dgram->nah || !dgram->ah[to]) {
-		ret = ah_open(dgram, to);
+	if (to >= thin->nah || !thin->ah[to]) {
+		ret = ah_open(thin, to);
 		if (ret)
 			return ret;
 	}
-	op = op_new(dgram, false);
+	op = op_new(thin, false);
 	if (!op)
 		return -FI_EAGAIN;
 	op->context = context;
 	op->buf = NULL;
 	op->to = to;
 	op->completion = flags & RDM_COMPLETION;
-	wr->ah = dgram->ah[to];
+	wr->ah = thin->ah[to];
 	wr->id = u_pool_id(op);
-	ret = dev_post(dgram->qp, wr, 1);
+	ret = dev_post(thin->qp, wr, 1);
 	if (ret != 1) {
-		op_free(dgram, op);
+		op_free(thin, op);
 		return ret ? ret : -FI_EAGAIN;
 	}
 	if (wr->done)
-		finish(dgram, op, &(struct rdm_comp){ .err = 0 });
+		finish(thin, op, &(struct rdm_comp){ .err = 0 });
 	return 0;
 }
 
@@ -308,7 +305,7 @@ static int gather(struct dev_wr *wr, uint8_t *buf)
 {
 	size_t at = 0;
 
-	if (wr->len > EFA_DGRAM_INJECT)
+	if (wr->len > EFA_THIN_INJECT)
 		return -FI_EMSGSIZE;
 	for (int i = 0; i < wr->iovcnt; i++) {
 		if (wr->iov[i].iov_len)
@@ -334,11 +331,11 @@ static struct dev_mr *mr_of(void *const *desc, size_t iovcnt)
 	return desc && iovcnt == 1 ? desc[0] : NULL;
 }
 
-ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
-		       void *const *desc, size_t iovcnt, uint64_t to,
-		       uint32_t flags, uint64_t data, void *context)
+ssize_t efa_thin_send(struct efa_ep *ep, const struct iovec *from,
+		      void *const *desc, size_t iovcnt, uint64_t to,
+		      uint32_t flags, uint64_t data, void *context)
 {
-	uint8_t inlined[EFA_DGRAM_INJECT];
+	uint8_t inlined[EFA_THIN_INJECT];
 	struct iovec iov[RDM_IOV_MAX];
 	struct dev_wr wr = {
 		.op = DEV_SEND,
@@ -364,31 +361,31 @@ ssize_t efa_dgram_send(struct efa_ep *ep, const struct iovec *from,
 			return ret;
 	}
 	u_lock(&ep->lock);
-	ret = post(ep->dgram, &wr, to, flags, context);
+	ret = post(ep->thin, &wr, to, flags, context);
 	u_unlock(&ep->lock);
 	return ret;
 }
 
-ssize_t efa_dgram_recv(struct efa_ep *ep, const struct iovec *iov,
-		       void *const *desc, size_t iovcnt, uint32_t flags,
-		       void *context)
+ssize_t efa_thin_recv(struct efa_ep *ep, const struct iovec *iov,
+		      void *const *desc, size_t iovcnt, uint32_t flags,
+		      void *context)
 {
-	struct efa_dgram *dgram = ep->dgram;
+	struct efa_thin *thin = ep->thin;
 	struct op *op;
 	int ret = -FI_EAGAIN;
 
 	if (iovcnt != 1 || iov->iov_len < DEV_UD_PREFIX)
 		return -FI_EINVAL;
 	u_lock(&ep->lock);
-	op = op_new(dgram, true);
+	op = op_new(thin, true);
 	if (op) {
 		op->context = context;
 		op->buf = iov->iov_base;
 		op->completion = flags & RDM_COMPLETION;
-		ret = dev_post_recv(dgram->qp, u_pool_id(op), iov->iov_base,
+		ret = dev_post_recv(thin->qp, u_pool_id(op), iov->iov_base,
 				    iov->iov_len, mr_of(desc, iovcnt));
 		if (ret)
-			op_free(dgram, op);
+			op_free(thin, op);
 	}
 	u_unlock(&ep->lock);
 	return ret;
@@ -396,60 +393,60 @@ ssize_t efa_dgram_recv(struct efa_ep *ep, const struct iovec *iov,
 
 /* ---- opening and closing ------------------------------------------------- */
 
-int efa_dgram_open(struct efa_ep *ep, struct efa_dgram **out)
+int efa_thin_open(struct efa_ep *ep, struct efa_thin **out)
 {
 	struct dev *dev = ep->domain->dev;
-	struct efa_dgram *dgram = calloc(1, sizeof(*dgram));
+	struct efa_thin *thin = calloc(1, sizeof(*thin));
 	uint32_t qkey = (uint32_t)(u_random64() >> 33) | 1;
 	int ret;
 
-	if (!dgram)
+	if (!thin)
 		return -FI_ENOMEM;
-	dgram->ep = ep;
-	ret = dev_cq_open(dev, &dgram->cq);
+	thin->ep = ep;
+	ret = dev_cq_open(dev, &thin->cq);
 	if (ret)
-		goto free_dgram;
-	ret = dev_qp_open(dev, DEV_QP_UD, dgram->cq, qkey, &dgram->qp);
+		goto free_thin;
+	ret = dev_qp_open(dev, DEV_QP_UD, thin->cq, qkey, &thin->qp);
 	if (ret)
 		goto close_cq;
 	if (ep->opt.no_shm)
-		dev_qp_forbid_shm(dgram->qp);
-	u_pool_init(&dgram->ops, sizeof(struct op), 64,
+		dev_qp_forbid_shm(thin->qp);
+	u_pool_init(&thin->ops, sizeof(struct op), 64,
 		    (uint32_t)u_min(ep->tx_size + ep->rx_size, U_POOL_MAX));
-	*out = dgram;
+	*out = thin;
 	return 0;
 
 close_cq:
-	dev_cq_close(dgram->cq);
-free_dgram:
-	free(dgram);
+	dev_cq_close(thin->cq);
+free_thin:
+	free(thin);
 	return ret;
 }
 
 /* Places of operations that never complete go back to their rings. */
-static void give_up_places(struct efa_dgram *dgram)
+static void give_up_places(struct efa_thin *thin)
 {
 	uint32_t cursor = 0;
 	struct op *op;
 
-	while ((op = u_pool_next(&dgram->ops, &cursor)))
-		op_free(dgram, op);
+	while ((op = u_pool_next(&thin->ops, &cursor)))
+		op_free(thin, op);
 }
 
-void efa_dgram_close(struct efa_dgram *dgram)
+void efa_thin_close(struct efa_thin *thin)
 {
-	for (size_t i = 0; i < dgram->nah; i++)
-		efa_dgram_forget(dgram, i);
-	dev_qp_close(dgram->qp);
-	dev_cq_close(dgram->cq);
-	give_up_places(dgram);
-	u_pool_fini(&dgram->ops);
-	free(dgram->senders);
-	free(dgram->ah);
-	free(dgram);
+	for (size_t i = 0; i < thin->nah; i++)
+		efa_thin_forget(thin, i);
+	dev_qp_close(thin->qp);
+	dev_cq_close(thin->cq);
+	give_up_places(thin);
+	u_pool_fini(&thin->ops);
+	free(thin->senders);
+	free(thin->ah);
+	free(thin);
 }
 
-void efa_dgram_addr(const struct efa_dgram *dgram, struct dev_addr *addr)
+void efa_thin_addr(const struct efa_thin *thin, struct dev_addr *addr)
 {
-	*addr = dgram->qp->addr;
+	*addr = thin->qp->addr;
 }
