@@ -38,14 +38,22 @@
 #include <rdma/providers/fi_prov.h>
 
 #include "dev/dev.h"
+#include "fi/efa_ring.h"
 #include "rdm/rdm.h"
 #include "util/u_base.h"
 #include "util/u_lock.h"
 
 /* ---- the provider (efa_ini.c) -------------------------------------------- */
 
-#define EFA_FABRIC_NAME "efa"
-#define EFA_PROTOCOL_VERSION 4 /* of RDM; datagrams have version 1 */
+#define EFA_PROTOCOL_VERSION 4 /* of RDM; thin endpoints have version 1 */
+
+/* What is offered of each device, in this order. */
+enum efa_kind {
+	EFA_RDM, /* reliable datagrams by the message protocols */
+	EFA_DIRECT, /* thin: the device's own reliable messages and RMA */
+	EFA_DGRAM, /* thin: datagrams */
+	EFA_KINDS,
+};
 
 /* The newest libfabric whose rules for providers are kept here. */
 #define EFA_FI_VERSION FI_VERSION(2, 6)
@@ -71,12 +79,27 @@ FI_EXT_INI;
 
 /* ---- devices and infos (efa_info.c, efa_attr.c, efa_nic.c) --------------- */
 
-/* Copies what is known of the device of a domain name; -FI_ENODATA: none. */
-int efa_info_find(const char *domain_name, struct dev_info *dev, bool *rdm);
+/*
+ * Copies what is known of the device of a domain name, and which kind that has
+ * in the fabric efa or, direct, in efa-direct. -FI_ENODATA: there is none.
+ */
+int efa_info_find(const char *domain_name, bool direct, struct dev_info *dev,
+		  enum efa_kind *kind);
+/* 0: efa; 1: efa-direct; -1: neither. */
+int efa_info_is_direct(const char *fabric_name);
 void efa_info_free(void);
 int efa_getinfo(uint32_t version, const char *node, const char *service,
 		uint64_t flags, const struct fi_info *hints,
 		struct fi_info **info);
+
+/*
+ * Fills in all but names and addresses of a new info: what the device can as
+ * that kind, asked by who hints so (may be NULL). efa_kind.c
+ */
+void efa_kind_fill(enum efa_kind kind, const struct dev_info *dev,
+		   const struct fi_info *hints, struct fi_info *info);
+/* It makes progress while the program does nothing. */
+bool efa_kind_is_automatic(enum efa_kind kind, const struct dev_info *dev);
 
 /*
  * Narrows info, which holds all that the device can, to what hints (may be
@@ -105,6 +128,7 @@ int efa_addr_parse_gid(const char *text, uint8_t gid[16]);
 
 struct efa_fabric {
 	struct fid_fabric fid;
+	bool direct; /* efa-direct, else efa */
 	_Atomic int refs; /* domains and event queues */
 };
 
@@ -112,7 +136,7 @@ struct efa_domain {
 	struct fid_domain fid;
 	struct efa_fabric *fabric;
 	struct dev *dev;
-	bool rdm; /* else datagrams */
+	enum efa_kind kind; /* of all that is opened in it */
 	enum fi_threading threading;
 	struct efa_eq *eq; /* NULL: none bound */
 	struct efa_driver *driver; /* NULL: progress is manual */
@@ -235,7 +259,7 @@ bool efa_nap_turn(struct efa_nap *nap, struct efa_watch *watch,
 struct efa_av {
 	struct fid_av fid;
 	struct efa_domain *domain;
-	struct rdm_av *rdm; /* serves datagram endpoints as well */
+	struct rdm_av *rdm; /* serves thin endpoints as well */
 	struct u_lock lock; /* of the list */
 	struct efa_ep **ep; /* [n]: enabled endpoints, to be told of removals */
 	size_t n, room;
@@ -247,31 +271,14 @@ int efa_av_open(struct fid_domain *domain, struct fi_av_attr *attr,
 int efa_av_add_ep(struct efa_av *av, struct efa_ep *ep);
 void efa_av_remove_ep(struct efa_av *av, struct efa_ep *ep);
 
-/* ---- completion queue, ring of datagram completions, counter ------------- */
-
-struct efa_ring;
-
-/* NULL without memory. event: eventfd to signal when a sleeper waits; -1. */
-struct efa_ring *efa_ring_new(size_t size, bool locked, int event);
-void efa_ring_free(struct efa_ring *ring);
-/* Keeps a place for one entry; false: all are taken or promised. */
-bool efa_ring_reserve(struct efa_ring *ring);
-/* The place is not needed. */
-void efa_ring_cancel(struct efa_ring *ring);
-/* Into a place that was reserved. comp->error is the ring's now. */
-void efa_ring_push(struct efa_ring *ring, const struct rdm_comp *comp);
-/* As rdm_cq_read, rdm_cq_read_error, rdm_cq_empty and rdm_cq_sleep. */
-int efa_ring_read(struct efa_ring *ring, struct rdm_comp *comp, int n);
-int efa_ring_read_error(struct efa_ring *ring, struct rdm_comp *comp);
-bool efa_ring_empty(struct efa_ring *ring);
-bool efa_ring_sleep(struct efa_ring *ring);
+/* ---- completion queue, ring of thin endpoints, counter ------------------- */
 
 #define EFA_ERR_TEXT 512 /* bytes of err_data at most */
 
 struct efa_cq {
 	struct fid_cq fid;
-	struct rdm_cq *rdm; /* NULL in a datagram domain */
-	struct efa_ring *ring; /* of a datagram domain, else NULL */
+	struct rdm_cq *rdm; /* NULL in a domain of thin endpoints */
+	struct efa_ring *ring; /* of such a domain, else NULL */
 	struct efa_watch watch;
 	/* cold */
 	struct efa_domain *domain;
@@ -373,10 +380,11 @@ struct efa_ep_opt {
 	/* Bytes: of messages, tagged, RMA, atomics. */
 	size_t max_size[4], inject_size[4];
 	size_t max_limit[4], inject_limit[4]; /* what was advertised */
-	size_t rnr_retry; /* 0..7; 7: for ever, as it always is here */
+	size_t rnr_retry; /* 0..7; 7: for ever, as it always is on RDM */
 	int hmem_p2p; /* FI_HMEM_P2P_* */
 	bool no_rdma; /* the device's RDMA is not used */
 	bool no_shm; /* nor shared memory, by peers neither */
+	bool unsolicited; /* direct: peers' writes use up no receive */
 };
 
 struct efa_ep {
@@ -395,7 +403,7 @@ struct efa_ep {
 	struct efa_av *av;
 	struct efa_eq *eq; /* NULL: none bound */
 	struct efa_cntr *cntr[RDM_CNTR_USES];
-	uint64_t caps; /* of the info it was opened with */
+	uint64_t caps, mode; /* of the info it was opened with */
 	size_t tx_size, rx_size;
 	struct efa_ep_opt opt;
 	bool enabled;
@@ -484,27 +492,11 @@ int efa_atomic_query(struct fid_domain *domain, enum fi_datatype type,
 		     enum fi_op op, struct fi_atomic_attr *attr,
 		     uint64_t flags);
 
-/* ---- datagrams (efa_thin.c, efa_thin_msg.c) ---------------------------- */
+/* ---- thin endpoints (efa_thin.h) ----------------------------------------- */
 
 #define EFA_THIN_INJECT 32 /* bytes */
 
-extern struct fi_ops_msg efa_thin_msg_ops;
-
-int efa_thin_open(struct efa_ep *ep, struct efa_thin **thin);
-void efa_thin_close(struct efa_thin *thin);
-/* Flags are enum rdm_flags; buffers begin with the prefix. */
-/* desc: struct dev_mr of each element, or NULL. */
-ssize_t efa_thin_send(struct efa_ep *ep, const struct iovec *from,
-		      void *const *desc, size_t iovcnt, uint64_t to,
-		      uint32_t flags, uint64_t data, void *context);
-ssize_t efa_thin_recv(struct efa_ep *ep, const struct iovec *iov,
-		      void *const *desc, size_t iovcnt, uint32_t flags,
-		      void *context);
-void efa_thin_addr(const struct efa_thin *thin, struct dev_addr *addr);
 void efa_thin_progress(struct efa_thin *thin);
-void efa_thin_forget(struct efa_thin *thin, uint64_t index);
-int efa_thin_fd(struct efa_thin *thin);
-int efa_thin_arm(struct efa_thin *thin);
 
 /* ---- what is not there (efa_nosys.c) ------------------------------------- */
 

@@ -86,7 +86,7 @@ int efa_atomic_query(struct fid_domain *fid, enum fi_datatype type,
 	size_t count;
 	int ret;
 
-	if (!domain->rdm)
+	if (domain->kind != EFA_RDM)
 		return -FI_ENOSYS;
 	if (flags & FI_TAGGED)
 		return -FI_EOPNOTSUPP;

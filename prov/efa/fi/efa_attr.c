@@ -91,10 +91,11 @@ static bool match_mode(const struct fi_info *info, const struct fi_info *hints)
 	if ((mode & info->mode) != info->mode)
 		return false;
 	if (hints->tx_attr && hints->tx_attr->mode &&
-	    (hints->tx_attr->mode & info->mode) != info->mode)
+	    (hints->tx_attr->mode & info->tx_attr->mode) != info->tx_attr->mode)
 		return false;
 	return !hints->rx_attr || !hints->rx_attr->mode ||
-	       (hints->rx_attr->mode & info->mode) == info->mode;
+	       (hints->rx_attr->mode & info->rx_attr->mode) ==
+		       info->rx_attr->mode;
 }
 
 /* ---- memory registration ------------------------------------------------- */
@@ -302,11 +303,14 @@ static bool match_tx(struct fi_info *info, const struct fi_tx_attr *hint)
 static bool match_rx(struct fi_info *info, const struct fi_rx_attr *hint)
 {
 	struct fi_rx_attr *rx = info->rx_attr;
+	uint64_t op_flags = RX_OP_FLAGS;
 
 	rx->caps = info->caps & RX_CAPS;
 	if (!hint)
 		return true;
-	if ((hint->caps & ~rx->caps) || (hint->op_flags & ~RX_OP_FLAGS) ||
+	if (info->ep_attr->protocol_version != EFA_PROTOCOL_VERSION)
+		op_flags &= ~FI_MULTI_RECV;
+	if ((hint->caps & ~rx->caps) || (hint->op_flags & ~op_flags) ||
 	    !match_order(&rx->msg_order, hint->msg_order) || hint->comp_order)
 		return false;
 	if (hint->caps)

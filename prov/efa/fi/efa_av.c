@@ -7,6 +7,7 @@
  * number and must be removed as often.
  */
 #include "fi/efa.h"
+#include "fi/efa_thin.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
  * efa_cm.c - the name of an endpoint; there are no connections
  */
 #include "fi/efa.h"
+#include "fi/efa_thin.h"
 
 #include <string.h>
 

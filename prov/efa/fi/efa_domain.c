@@ -3,7 +3,8 @@
  * efa_domain.c - the domain: one device, opened
  *
  * The name of a domain says device and kind: "<device>-rdm" is for reliable
- * datagrams, "<device>-dgrm" for datagrams. All that is opened in it is of that
+ * datagrams, "<device>-dgrm" for datagrams, and in the fabric efa-direct
+ * "<device>-rdm" is the device itself. All that is opened in it is of that
  * kind.
  */
 #include "fi/efa.h"
@@ -176,11 +177,21 @@ static int open_device(struct efa_domain *domain, const char *name)
 	struct dev_info info;
 	int ret;
 
-	ret = efa_info_find(name, &info, &domain->rdm);
+	ret = efa_info_find(name, domain->fabric->direct, &info, &domain->kind);
 	if (ret)
 		return ret;
 	efa_settings_dev_config(&config);
+	/* A receive that is posted to the card cannot be filled beside it. */
+	config.no_rail = domain->kind == EFA_DIRECT;
 	return dev_open(&info, &config, &domain->dev);
+}
+
+/* Who wants progress without calls of its own, and has no card that makes it. */
+static bool needs_driver(const struct efa_domain *domain,
+			 const struct fi_info *info)
+{
+	return info->domain_attr->data_progress == FI_PROGRESS_AUTO &&
+	       !efa_kind_is_automatic(domain->kind, &domain->dev->info);
 }
 
 int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
@@ -195,17 +206,17 @@ int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
 	domain = domain_new();
 	if (!domain)
 		return -FI_ENOMEM;
+	domain->fabric = fabric;
 	ret = open_device(domain, info->domain_attr->name);
 	if (ret) {
 		efa_warn(DOMAIN, "%s: %s\n", info->domain_attr->name,
 			 fi_strerror(-ret));
 		goto free_domain;
 	}
-	if (info->domain_attr->data_progress == FI_PROGRESS_AUTO)
+	if (needs_driver(domain, info))
 		ret = efa_driver_open(&domain->driver);
 	if (ret)
 		goto close_device;
-	domain->fabric = fabric;
 	domain->threading = info->domain_attr->threading;
 	domain->fid.fid.fclass = FI_CLASS_DOMAIN;
 	domain->fid.fid.context = context;

@@ -219,18 +219,41 @@ struct fi_ops_ep efa_ep_ops = {
 	.tx_size_left = ep_size_left,
 };
 
+/*
+ * Who has FI_RX_CQ_DATA posts a receive for each write with data; it is offered
+ * where the device does the writing.
+ */
+static int check_rma(const struct efa_domain *domain,
+		     const struct fi_info *info)
+{
+	bool asked = info->mode & FI_RX_CQ_DATA;
+
+	if (domain->kind != EFA_DIRECT)
+		return asked || (domain->kind == EFA_DGRAM &&
+				 (info->caps & FI_RMA)) ?
+			       -FI_EINVAL :
+			       0;
+	if ((info->caps & FI_RMA) && !asked &&
+	    !(domain->dev->info.caps & DEV_CAP_UNSOLICITED))
+		return -FI_EINVAL;
+	return info->caps & (FI_TAGGED | FI_ATOMIC) ? -FI_EINVAL : 0;
+}
+
 /* The kind has to be the domain's, and what we never offered is not there. */
 static int check_info(const struct efa_domain *domain,
 		      const struct fi_info *info)
 {
+	enum fi_ep_type type = domain->kind == EFA_DGRAM ? FI_EP_DGRAM :
+							   FI_EP_RDM;
+
 	if (!info->ep_attr || !info->tx_attr || !info->rx_attr)
 		return -FI_EINVAL;
-	if (info->ep_attr->type != (domain->rdm ? FI_EP_RDM : FI_EP_DGRAM))
+	if (info->ep_attr->type != type)
 		return -FI_EINVAL;
 	if (info->ep_attr->tx_ctx_cnt == FI_SHARED_CONTEXT ||
 	    info->ep_attr->rx_ctx_cnt == FI_SHARED_CONTEXT)
 		return -FI_ENOSYS;
-	return info->mode & FI_RX_CQ_DATA ? -FI_EINVAL : 0;
+	return check_rma(domain, info);
 }
 
 int efa_ep_open(struct fid_domain *fid, struct fi_info *info,
@@ -248,6 +271,7 @@ int efa_ep_open(struct fid_domain *fid, struct fi_info *info,
 		return -FI_ENOMEM;
 	ep->domain = domain;
 	ep->caps = info->caps;
+	ep->mode = info->mode;
 	ep->any_source = info->caps & FI_DIRECTED_RECV ? 0 : UINT64_MAX;
 	ep->tx_size = info->tx_attr->size ? info->tx_attr->size :
 					    domain->dev->info.tx_depth;

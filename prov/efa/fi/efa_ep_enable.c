@@ -3,6 +3,7 @@
  * efa_ep_enable.c - an endpoint gets its queue pair, and gives it back
  */
 #include "fi/efa.h"
+#include "fi/efa_thin.h"
 
 #include "fi/efa_settings.h"
 #include "util/u_time.h"
@@ -18,6 +19,15 @@ static void set_rdm_ops(struct fid_ep *fid, uint64_t caps)
 	fid->tagged = caps & FI_TAGGED ? &efa_tagged_ops : &efa_nosys_tagged;
 	fid->rma = caps & FI_RMA ? &efa_rma_ops : &efa_nosys_rma;
 	fid->atomic = caps & FI_ATOMIC ? &efa_atomic_ops : &efa_nosys_atomic;
+}
+
+/* Datagrams were never given a capability of RMA. */
+static void set_thin_ops(struct fid_ep *fid, uint64_t caps)
+{
+	fid->msg = caps & FI_MSG ? &efa_thin_msg_ops : &efa_nosys_msg;
+	fid->tagged = &efa_nosys_tagged;
+	fid->rma = caps & FI_RMA ? &efa_rma_ops : &efa_nosys_rma;
+	fid->atomic = &efa_nosys_atomic;
 }
 
 void efa_handle_set_ops(struct efa_handle *handle)
@@ -36,10 +46,7 @@ void efa_handle_set_ops(struct efa_handle *handle)
 	} else if (ep->rdm) {
 		set_rdm_ops(fid, ep->caps);
 	} else {
-		fid->msg = &efa_thin_msg_ops;
-		fid->tagged = &efa_nosys_tagged;
-		fid->rma = &efa_nosys_rma;
-		fid->atomic = &efa_nosys_atomic;
+		set_thin_ops(fid, ep->caps);
 	}
 }
 
@@ -182,7 +189,7 @@ int efa_ep_enable(struct efa_ep *ep)
 		return ret;
 	fill_sides(ep);
 	u_lock_init(&ep->lock, needs_lock(ep));
-	if (ep->domain->rdm)
+	if (ep->domain->kind == EFA_RDM)
 		ret = open_rdm(ep);
 	else
 		ret = efa_thin_open(ep, &ep->thin);
@@ -202,13 +209,19 @@ fini_lock:
 	return ret;
 }
 
+static bool drain(struct efa_ep *ep)
+{
+	return ep->rdm ? rdm_ep_drain(ep->rdm, DRAIN) :
+			 efa_thin_drain(ep->thin, DRAIN);
+}
+
 /* Nobody else reaches the endpoint once it has left the lists. */
 void efa_ep_disable(struct efa_ep *ep)
 {
 	if (!ep->enabled)
 		return;
 	leave(ep);
-	if (ep->rdm && !rdm_ep_drain(ep->rdm, DRAIN))
+	if (!drain(ep))
 		efa_warn(EP_CTRL, "closed with packets that peers may still "
 				  "wait for\n");
 	close_queue_pair(ep);

@@ -19,10 +19,16 @@ struct option {
 	int name;
 	size_t len; /* bytes of the value */
 	bool before_enable; /* set: -FI_EINVAL later */
+	bool thick; /* not known to thin endpoints of efa-direct */
 	/* val is aligned and has len bytes; NULL where there is no such call. */
 	int (*get)(const struct efa_ep *ep, int name, void *val);
 	int (*set)(struct efa_ep *ep, int name, const void *val);
 };
+
+static bool is_direct(const struct efa_ep *ep)
+{
+	return ep->domain->kind == EFA_DIRECT;
+}
 
 /* ---- buffers of many messages -------------------------------------------- */
 
@@ -113,9 +119,14 @@ static int get_rnr_retry(const struct efa_ep *ep, int name, void *val)
 
 static int set_rnr_retry(struct efa_ep *ep, int name, const void *val)
 {
-	if (*(const size_t *)val > 7)
+	size_t tries = *(const size_t *)val;
+
+	if (tries > DEV_RNR_FOREVER)
 		return -FI_EINVAL;
-	ep->opt.rnr_retry = *(const size_t *)val;
+	if (is_direct(ep) && tries < DEV_RNR_FOREVER &&
+	    !(ep->domain->dev->info.caps & DEV_CAP_RNR_RETRY))
+		return -FI_ENOSYS;
+	ep->opt.rnr_retry = tries;
 	return 0;
 }
 
@@ -155,6 +166,9 @@ static int set_use_rdma(struct efa_ep *ep, int name, const void *val)
 		return -FI_EOPNOTSUPP;
 	if (use && !efa_settings.use_rdma)
 		return -FI_EINVAL; /* the variable is stronger */
+	/* There is nothing that could take its place. */
+	if (!use && is_direct(ep) && (ep->caps & FI_RMA))
+		return -FI_EOPNOTSUPP;
 	ep->opt.no_rdma = !use;
 	return 0;
 }
@@ -175,6 +189,20 @@ static int set_in_order(struct efa_ep *ep, int name, const void *val)
 	return *(const bool *)val ? -FI_EOPNOTSUPP : 0;
 }
 
+/* Without it a write with data wants a receive, which the program must know. */
+static int set_unsolicited(struct efa_ep *ep, int name, const void *val)
+{
+	bool use = *(const bool *)val;
+
+	if (!is_direct(ep))
+		return 0;
+	if (use ? !(ep->domain->dev->info.caps & DEV_CAP_UNSOLICITED) :
+		  (ep->caps & FI_RMA) && !(ep->mode & FI_RX_CQ_DATA))
+		return -FI_EOPNOTSUPP;
+	ep->opt.unsolicited = use;
+	return 0;
+}
+
 /* A hint that changes nothing. */
 static int set_ignored(struct efa_ep *ep, int name, const void *val)
 {
@@ -183,59 +211,60 @@ static int set_ignored(struct efa_ep *ep, int name, const void *val)
 
 /* ---- the table ----------------------------------------------------------- */
 
+#define SIZE sizeof(size_t)
+#define BOOL sizeof(bool)
+
 static const struct option options[] = {
-	{ FI_OPT_MIN_MULTI_RECV, sizeof(size_t), false, get_min_multi_recv,
+	{ FI_OPT_MIN_MULTI_RECV, SIZE, false, true, get_min_multi_recv,
 	  set_min_multi_recv },
-	{ FI_OPT_FI_HMEM_P2P, sizeof(int), false, get_hmem_p2p, set_hmem_p2p },
-	{ FI_OPT_CUDA_API_PERMITTED, sizeof(bool), false, NULL,
+	{ FI_OPT_FI_HMEM_P2P, sizeof(int), false, false, get_hmem_p2p,
+	  set_hmem_p2p },
+	{ FI_OPT_CUDA_API_PERMITTED, BOOL, false, false, NULL,
 	  set_unsupported },
-	{ FI_OPT_SHARED_MEMORY_PERMITTED, sizeof(bool), true, NULL, set_shm },
-	{ FI_OPT_MAX_MSG_SIZE, sizeof(size_t), false, get_max_size,
+	{ FI_OPT_SHARED_MEMORY_PERMITTED, BOOL, true, false, NULL, set_shm },
+	{ FI_OPT_MAX_MSG_SIZE, SIZE, false, false, get_max_size, set_max_size },
+	{ FI_OPT_MAX_TAGGED_SIZE, SIZE, false, true, get_max_size,
 	  set_max_size },
-	{ FI_OPT_MAX_TAGGED_SIZE, sizeof(size_t), false, get_max_size,
+	{ FI_OPT_MAX_RMA_SIZE, SIZE, false, false, get_max_size, set_max_size },
+	{ FI_OPT_MAX_ATOMIC_SIZE, SIZE, false, true, get_max_size,
 	  set_max_size },
-	{ FI_OPT_MAX_RMA_SIZE, sizeof(size_t), false, get_max_size,
-	  set_max_size },
-	{ FI_OPT_MAX_ATOMIC_SIZE, sizeof(size_t), false, get_max_size,
-	  set_max_size },
-	{ FI_OPT_INJECT_MSG_SIZE, sizeof(size_t), false, get_inject_size,
+	{ FI_OPT_INJECT_MSG_SIZE, SIZE, false, false, get_inject_size,
 	  set_inject_size },
-	{ FI_OPT_INJECT_TAGGED_SIZE, sizeof(size_t), false, get_inject_size,
+	{ FI_OPT_INJECT_TAGGED_SIZE, SIZE, false, true, get_inject_size,
 	  set_inject_size },
-	{ FI_OPT_INJECT_RMA_SIZE, sizeof(size_t), false, get_inject_size,
+	{ FI_OPT_INJECT_RMA_SIZE, SIZE, false, false, get_inject_size,
 	  set_inject_size },
-	{ FI_OPT_INJECT_ATOMIC_SIZE, sizeof(size_t), false, get_inject_size,
+	{ FI_OPT_INJECT_ATOMIC_SIZE, SIZE, false, true, get_inject_size,
 	  set_inject_size },
-	{ FI_OPT_EFA_RNR_RETRY, sizeof(size_t), true, get_rnr_retry,
+	{ FI_OPT_EFA_RNR_RETRY, SIZE, true, false, get_rnr_retry,
 	  set_rnr_retry },
-	{ FI_OPT_EFA_EMULATED_READ, sizeof(bool), false, get_emulated, NULL },
-	{ FI_OPT_EFA_EMULATED_WRITE, sizeof(bool), false, get_emulated, NULL },
-	{ FI_OPT_EFA_EMULATED_ATOMICS, sizeof(bool), false, get_emulated,
-	  NULL },
-	{ FI_OPT_EFA_USE_DEVICE_RDMA, sizeof(bool), true, NULL, set_use_rdma },
-	{ FI_OPT_EFA_SENDRECV_IN_ORDER_ALIGNED_128_BYTES, sizeof(bool), false,
+	{ FI_OPT_EFA_EMULATED_READ, BOOL, false, false, get_emulated, NULL },
+	{ FI_OPT_EFA_EMULATED_WRITE, BOOL, false, false, get_emulated, NULL },
+	{ FI_OPT_EFA_EMULATED_ATOMICS, BOOL, false, true, get_emulated, NULL },
+	{ FI_OPT_EFA_USE_DEVICE_RDMA, BOOL, true, false, NULL, set_use_rdma },
+	{ FI_OPT_EFA_SENDRECV_IN_ORDER_ALIGNED_128_BYTES, BOOL, false, false,
 	  NULL, set_unsupported },
-	{ FI_OPT_EFA_WRITE_IN_ORDER_ALIGNED_128_BYTES, sizeof(bool), false,
-	  NULL, set_in_order },
-	{ FI_OPT_EFA_HOMOGENEOUS_PEERS, sizeof(bool), false, NULL,
-	  set_ignored },
-	{ FI_OPT_EFA_USE_UNSOLICITED_WRITE_RECV, sizeof(bool), true, NULL,
-	  set_ignored },
+	{ FI_OPT_EFA_WRITE_IN_ORDER_ALIGNED_128_BYTES, BOOL, false, false, NULL,
+	  set_in_order },
+	{ FI_OPT_EFA_HOMOGENEOUS_PEERS, BOOL, false, false, NULL, set_ignored },
+	{ FI_OPT_EFA_USE_UNSOLICITED_WRITE_RECV, BOOL, true, false, NULL,
+	  set_unsolicited },
 };
 
 /* Of what the endpoint was not opened for they stay 0. */
 void efa_ep_opt_init(struct efa_ep *ep, const struct fi_info *info)
 {
 	struct efa_ep_opt *opt = &ep->opt;
+	const struct dev_info *dev = &ep->domain->dev->info;
 	const size_t all = info->ep_attr->max_msg_size;
 	const struct {
 		uint64_t cap;
 		size_t max;
 	} kinds[] = {
-		{ FI_MSG, all },
+		{ FI_MSG, is_direct(ep) ? u_min(all, dev->mtu) : all },
 		{ FI_TAGGED, all },
 		{ FI_RMA, all },
-		{ FI_ATOMIC, rdm_atomic_max(ep->domain->dev->info.mtu) },
+		{ FI_ATOMIC, rdm_atomic_max(dev->mtu) },
 	};
 
 	for (size_t i = 0; i < u_array_size(kinds); i++) {
@@ -247,20 +276,23 @@ void efa_ep_opt_init(struct efa_ep *ep, const struct fi_info *info)
 	}
 	memcpy(opt->max_size, opt->max_limit, sizeof(opt->max_size));
 	memcpy(opt->inject_size, opt->inject_limit, sizeof(opt->inject_size));
-	opt->min_multi_recv = rdm_inject_max(ep->domain->dev->info.mtu);
-	opt->rnr_retry = 7;
+	opt->min_multi_recv = rdm_inject_max(dev->mtu);
+	opt->rnr_retry = DEV_RNR_FOREVER;
+	opt->unsolicited = is_direct(ep) && !(info->mode & FI_RX_CQ_DATA) &&
+			   (dev->caps & DEV_CAP_UNSOLICITED);
 	opt->hmem_p2p = FI_HMEM_P2P_ENABLED;
 	/* Who wants no peers on this host needs nothing that they come by. */
 	opt->no_shm = !(info->caps & FI_LOCAL_COMM);
 }
 
-static const struct option *find(int level, int name)
+static const struct option *find(const struct efa_ep *ep, int level, int name)
 {
 	if (level != FI_OPT_ENDPOINT)
 		return NULL;
 	for (size_t i = 0; i < u_array_size(options); i++)
 		if (options[i].name == name)
-			return &options[i];
+			return options[i].thick && is_direct(ep) ? NULL :
+								   &options[i];
 	return NULL;
 }
 
@@ -271,7 +303,8 @@ static struct efa_ep *ep_of_fid(fid_t fid)
 
 int efa_ep_getopt(fid_t fid, int level, int name, void *val, size_t *len)
 {
-	const struct option *option = find(level, name);
+	struct efa_ep *ep = ep_of_fid(fid);
+	const struct option *option = find(ep, level, name);
 	size_t room = *len;
 
 	if (!option || !option->get)
@@ -279,13 +312,13 @@ int efa_ep_getopt(fid_t fid, int level, int name, void *val, size_t *len)
 	*len = option->len;
 	if (room < option->len)
 		return -FI_ETOOSMALL;
-	return option->get(ep_of_fid(fid), name, val);
+	return option->get(ep, name, val);
 }
 
 int efa_ep_setopt(fid_t fid, int level, int name, const void *val, size_t len)
 {
-	const struct option *option = find(level, name);
 	struct efa_ep *ep = ep_of_fid(fid);
+	const struct option *option = find(ep, level, name);
 
 	if (!option || !option->set)
 		return -FI_ENOPROTOOPT;

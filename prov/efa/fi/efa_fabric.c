@@ -92,12 +92,14 @@ int efa_fabric_open(struct fi_fabric_attr *attr, struct fid_fabric **out,
 		    void *context)
 {
 	struct efa_fabric *fabric;
+	int direct = attr->name ? efa_info_is_direct(attr->name) : 0;
 
-	if (attr->name && strcmp(attr->name, EFA_FABRIC_NAME) != 0)
+	if (direct < 0)
 		return -FI_ENODATA;
 	fabric = calloc(1, sizeof(*fabric));
 	if (!fabric)
 		return -FI_ENOMEM;
+	fabric->direct = direct;
 	fabric->fid.fid.fclass = FI_CLASS_FABRIC;
 	fabric->fid.fid.context = context;
 	fabric->fid.fid.ops = &fabric_fi_ops;

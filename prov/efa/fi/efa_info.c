@@ -2,9 +2,9 @@
 /*
  * efa_info.c - fi_getinfo: what there is, for whom to talk to
  *
- * For every device one info of reliable datagrams and one of datagrams, in
- * that order: first all devices of the one kind, then all of the other. Here
- * are devices, names and addresses; efa_attr.c compares the rest with what the
+ * For every device one info of each kind: first all devices of the one kind,
+ * then all of the next. Here are devices, names and addresses; efa_kind.c says
+ * what a device can as each kind, and efa_attr.c compares that with what the
  * caller hints.
  */
 #include "fi/efa.h"
@@ -16,8 +16,14 @@
 
 #include "fi/efa_settings.h"
 
-#define RDM_SUFFIX "-rdm"
-#define DGRAM_SUFFIX "-dgrm"
+/* Names of the fabric, and of the domain behind that of the device. */
+static const struct {
+	const char *fabric, *suffix;
+} names[EFA_KINDS] = {
+	[EFA_RDM] = { "efa", "-rdm" },
+	[EFA_DIRECT] = { "efa-direct", "-rdm" },
+	[EFA_DGRAM] = { "efa", "-dgrm" },
+};
 
 /* Found at the first call; asked for again by FI_RESCAN. */
 static struct {
@@ -88,125 +94,55 @@ static bool is_domain_of(const char *name, const struct dev_info *dev,
 	       strcmp(name + len, suffix) == 0;
 }
 
-int efa_info_find(const char *domain_name, struct dev_info *dev, bool *rdm)
+int efa_info_is_direct(const char *fabric_name)
 {
+	if (!strcmp(fabric_name, names[EFA_DIRECT].fabric))
+		return 1;
+	return strcmp(fabric_name, names[EFA_RDM].fabric) ? -1 : 0;
+}
+
+/* The kind of a domain of the device; EFA_KINDS: it is none. */
+static enum efa_kind kind_of(const char *domain_name, bool direct,
+			     const struct dev_info *dev)
+{
+	for (int kind = 0; kind < EFA_KINDS; kind++)
+		if ((kind == EFA_DIRECT) == direct &&
+		    is_domain_of(domain_name, dev, names[kind].suffix))
+			return (enum efa_kind)kind;
+	return EFA_KINDS;
+}
+
+int efa_info_find(const char *domain_name, bool direct, struct dev_info *dev,
+		  enum efa_kind *kind)
+{
+	enum efa_kind found = EFA_KINDS;
 	struct dev_info *list;
 	int n = devices_copy(0, &list);
-	int ret = -FI_ENODATA;
 
 	if (n < 0)
 		return n;
-	for (int i = 0; i < n && ret; i++) {
-		if (is_domain_of(domain_name, &list[i], RDM_SUFFIX))
-			*rdm = true;
-		else if (is_domain_of(domain_name, &list[i], DGRAM_SUFFIX))
-			*rdm = false;
-		else
-			continue;
+	for (int i = 0; i < n && found == EFA_KINDS; i++) {
+		found = kind_of(domain_name, direct, &list[i]);
 		*dev = list[i];
-		ret = 0;
 	}
 	free(list);
-	return ret;
+	*kind = found;
+	return found == EFA_KINDS ? -FI_ENODATA : 0;
 }
 
-/* ---- what a device can, before any hint ---------------------------------- */
-
-#define RDM_CAPS                                                     \
-	(FI_MSG | FI_TAGGED | FI_SEND | FI_RECV | FI_DIRECTED_RECV | \
-	 FI_MULTI_RECV | FI_SOURCE | FI_SOURCE_ERR | FI_LOCAL_COMM | \
-	 FI_REMOTE_COMM)
-#define ATOMIC_CAPS \
-	(FI_ATOMIC | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE)
-/* Kept by numbers in the packets, whatever the order they come in. */
-#define RDM_ORDER                                                   \
-	(FI_ORDER_SAS | FI_ORDER_ATOMIC_RAR | FI_ORDER_ATOMIC_RAW | \
-	 FI_ORDER_ATOMIC_WAR | FI_ORDER_ATOMIC_WAW)
-#define DGRAM_CAPS                                                \
-	(FI_MSG | FI_SEND | FI_RECV | FI_SOURCE | FI_LOCAL_COMM | \
-	 FI_REMOTE_COMM)
-
-/* Alternating bits: the whole tag may be matched by fields of any size. */
-#define TAG_FORMAT UINT64_C(0xaaaaaaaaaaaaaaaa)
-
-static size_t size_or(uint64_t setting, size_t of_device)
-{
-	return setting ? (size_t)setting : of_device;
-}
-
-static void fill_domain(struct fi_domain_attr *attr, const struct dev_info *dev,
-			bool rdm)
-{
-	attr->threading = rdm ? FI_THREAD_SAFE : FI_THREAD_DOMAIN;
-	attr->control_progress = FI_PROGRESS_MANUAL;
-	attr->data_progress = FI_PROGRESS_MANUAL;
-	attr->resource_mgmt = rdm ? FI_RM_ENABLED : FI_RM_DISABLED;
-	attr->av_type = FI_AV_TABLE;
-	attr->mr_mode = rdm ? FI_MR_VIRT_ADDR | FI_MR_ALLOCATED |
-					FI_MR_PROV_KEY :
-			      FI_MR_LOCAL;
-	attr->mr_key_size = dev->key_bytes;
-	attr->cq_data_size = sizeof(uint32_t);
-	attr->cq_cnt = dev->max_cq;
-	attr->ep_cnt = dev->max_qp;
-	attr->tx_ctx_cnt = dev->max_qp;
-	attr->rx_ctx_cnt = dev->max_qp;
-	attr->max_ep_tx_ctx = 1;
-	attr->max_ep_rx_ctx = 1;
-	attr->cntr_cnt = dev->max_cq;
-	attr->mr_iov_limit = 1;
-	attr->mr_cnt = dev->max_mr;
-	attr->caps = FI_LOCAL_COMM | FI_REMOTE_COMM;
-	attr->max_err_data = EFA_ERR_TEXT;
-}
-
-static void fill_rdm(struct fi_info *info, const struct dev_info *dev)
-{
-	/* What the device cannot do goes in packets. */
-	info->caps = RDM_CAPS | ATOMIC_CAPS | FI_RMA | FI_RMA_EVENT;
-	info->ep_attr->type = FI_EP_RDM;
-	info->ep_attr->protocol_version = EFA_PROTOCOL_VERSION;
-	info->ep_attr->max_msg_size = SIZE_MAX;
-	info->ep_attr->mem_tag_format = TAG_FORMAT;
-	info->ep_attr->max_order_raw_size = rdm_atomic_max(dev->mtu);
-	info->ep_attr->max_order_war_size = rdm_atomic_max(dev->mtu);
-	info->ep_attr->max_order_waw_size = rdm_atomic_max(dev->mtu);
-	info->tx_attr->msg_order = RDM_ORDER;
-	info->rx_attr->msg_order = RDM_ORDER;
-	info->tx_attr->inject_size = rdm_inject_max(dev->mtu);
-	info->tx_attr->iov_limit = RDM_IOV_MAX;
-	info->tx_attr->rma_iov_limit = 1;
-	info->rx_attr->iov_limit = RDM_IOV_MAX;
-}
-
-static void fill_dgram(struct fi_info *info, const struct dev_info *dev)
-{
-	info->caps = DGRAM_CAPS;
-	if (dev->caps & DEV_CAP_QKEY)
-		info->caps |= FI_SOURCE_ERR;
-	info->mode = FI_MSG_PREFIX;
-	info->tx_attr->mode = FI_MSG_PREFIX;
-	info->rx_attr->mode = FI_MSG_PREFIX;
-	info->ep_attr->type = FI_EP_DGRAM;
-	info->ep_attr->protocol_version = 1;
-	info->ep_attr->max_msg_size = dev->ud_mtu;
-	info->ep_attr->msg_prefix_size = DEV_UD_PREFIX;
-	info->tx_attr->inject_size = EFA_THIN_INJECT;
-	info->tx_attr->iov_limit = RDM_IOV_MAX;
-	info->rx_attr->iov_limit = 1;
-}
+/* ---- one info ------------------------------------------------------------- */
 
 static bool fill_names(struct fi_info *info, const struct dev_info *dev,
-		       bool rdm)
+		       enum efa_kind kind)
 {
 	struct dev_addr addr = { .qpn = 0 };
 
 	info->addr_format = FI_ADDR_EFA;
 	info->src_addr = malloc(EFA_ADDR_LEN);
 	info->src_addrlen = EFA_ADDR_LEN;
-	info->fabric_attr->name = strdup(EFA_FABRIC_NAME);
+	info->fabric_attr->name = strdup(names[kind].fabric);
 	if (asprintf(&info->domain_attr->name, "%s%s", dev->name,
-		     rdm ? RDM_SUFFIX : DGRAM_SUFFIX) < 0)
+		     names[kind].suffix) < 0)
 		info->domain_attr->name = NULL;
 	info->nic = efa_nic_new(dev);
 	if (!info->src_addr || !info->fabric_attr->name ||
@@ -218,23 +154,15 @@ static bool fill_names(struct fi_info *info, const struct dev_info *dev,
 }
 
 /* prov_name, prov_version and api_version are libfabric's to fill. */
-static struct fi_info *info_new(const struct dev_info *dev, bool rdm)
+static struct fi_info *info_new(const struct dev_info *dev, enum efa_kind kind,
+				const struct fi_info *hints)
 {
 	struct fi_info *info = fi_allocinfo();
 
 	if (!info)
 		return NULL;
-	info->ep_attr->protocol = FI_PROTO_EFA;
-	info->ep_attr->tx_ctx_cnt = 1;
-	info->ep_attr->rx_ctx_cnt = 1;
-	info->tx_attr->size = size_or(efa_settings.tx_size, dev->tx_depth);
-	info->rx_attr->size = size_or(efa_settings.rx_size, dev->rx_depth);
-	fill_domain(info->domain_attr, dev, rdm);
-	if (rdm)
-		fill_rdm(info, dev);
-	else
-		fill_dgram(info, dev);
-	if (!fill_names(info, dev, rdm)) {
+	efa_kind_fill(kind, dev, hints, info);
+	if (!fill_names(info, dev, kind)) {
 		fi_freeinfo(info);
 		return NULL;
 	}
@@ -327,10 +255,10 @@ struct query {
 };
 
 /* Adds the info of one device and kind behind *tail if it fits. */
-static int add(const struct query *query, const struct dev_info *dev, bool rdm,
-	       struct fi_info ***tail)
+static int add(const struct query *query, const struct dev_info *dev,
+	       enum efa_kind kind, struct fi_info ***tail)
 {
-	struct fi_info *info = info_new(dev, rdm);
+	struct fi_info *info = info_new(dev, kind, query->hints);
 
 	if (!info)
 		return -FI_ENOMEM;
@@ -363,8 +291,8 @@ int efa_getinfo(uint32_t version, const char *node, const char *service,
 	n = devices_copy(flags, &list);
 	if (n <= 0)
 		return n ? n : -FI_ENODATA;
-	for (int i = 0; i < 2 * n && !ret; i++)
-		ret = add(&query, &list[i % n], i < n, &tail);
+	for (int i = 0; i < EFA_KINDS * n && !ret; i++)
+		ret = add(&query, &list[i % n], (enum efa_kind)(i / n), &tail);
 	free(list);
 	if (!ret && !head)
 		ret = -FI_ENODATA;

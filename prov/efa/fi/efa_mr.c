@@ -62,7 +62,7 @@ static int mr_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
 {
 	struct efa_mr *mr = u_container_of(fid, struct efa_mr, fid.fid);
 
-	if (bfid->fclass != FI_CLASS_CNTR || !mr->domain->rdm)
+	if (bfid->fclass != FI_CLASS_CNTR || mr->domain->kind != EFA_RDM)
 		return -FI_ENOSYS;
 	if (flags != FI_REMOTE_WRITE)
 		return -FI_EBADFLAGS;

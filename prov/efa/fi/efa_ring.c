@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * efa_ring.c - completions of datagram endpoints until they are read
+ * efa_ring.c - completions of thin endpoints until they are read
  *
  * Fixed in size and never overrun: an operation reserves its place when it is
  * posted, and is refused when there is none.
@@ -59,11 +59,28 @@ bool efa_ring_reserve(struct efa_ring *ring)
 	return room;
 }
 
+int efa_ring_reserve_some(struct efa_ring *ring, int n)
+{
+	uint32_t room;
+
+	u_lock(&ring->lock);
+	room = ring->mask + 1 - ring->reserved - (ring->tail - ring->head);
+	n = (int)u_min(room, (uint32_t)n);
+	ring->reserved += (uint32_t)n;
+	u_unlock(&ring->lock);
+	return n;
+}
+
 void efa_ring_cancel(struct efa_ring *ring)
 {
+	efa_ring_cancel_some(ring, 1);
+}
+
+void efa_ring_cancel_some(struct efa_ring *ring, int n)
+{
 	u_lock(&ring->lock);
-	assert(ring->reserved > 0);
-	ring->reserved--;
+	assert(ring->reserved >= (uint32_t)n);
+	ring->reserved -= (uint32_t)n;
 	u_unlock(&ring->lock);
 }
 

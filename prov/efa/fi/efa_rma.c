@@ -2,9 +2,11 @@
 /*
  * efa_rma.c - reads and writes of a peer's memory
  *
- * Local buffers are gathered or scattered, and so may remote ones be.
+ * Local buffers are gathered or scattered, and so may remote ones be, except on
+ * thin endpoints.
  */
 #include "fi/efa.h"
+#include "fi/efa_thin.h"
 
 /* The parts of a call that differ. */
 struct rma_call {
@@ -45,7 +47,8 @@ static inline ssize_t post_at(struct efa_ep *ep, const struct rma_call *call,
 	int ret;
 
 	u_lock(&ep->lock);
-	ret = rdm_rma(ep->rdm, &op);
+	ret = u_likely(ep->rdm) ? rdm_rma(ep->rdm, &op) :
+				  efa_thin_rma(ep->thin, &op);
 	u_unlock(&ep->lock);
 	return ret;
 }

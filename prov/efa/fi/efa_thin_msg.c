@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * efa_thin_msg.c - the message calls of datagram endpoints
+ * efa_thin_msg.c - the message calls of thin endpoints
  */
-#include "fi/efa.h"
+#include "fi/efa_thin.h"
 
 static ssize_t thin_recv(struct fid_ep *ep, void *buf, size_t len, void *desc,
 			 fi_addr_t src, void *context)
@@ -53,8 +53,12 @@ static ssize_t thin_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 			    uint64_t flags)
 {
 	struct efa_ep *ep = efa_ep_of(fid);
+	uint64_t refused = EFA_TX_REFUSED;
 
-	if (flags & (EFA_TX_REFUSED | FI_DELIVERY_COMPLETE))
+	/* Where nothing comes back nobody can know. */
+	if (ep->domain->kind == EFA_DGRAM)
+		refused |= FI_DELIVERY_COMPLETE;
+	if (flags & refused)
 		return -FI_EOPNOTSUPP;
 	return efa_thin_send(ep, msg->msg_iov, msg->desc, msg->iov_count,
 			     msg->addr, efa_tx_flags(ep, flags), msg->data,

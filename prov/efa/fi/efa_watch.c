@@ -9,6 +9,7 @@
  * slices bound what a lost wake-up or a peer that needs us can cost.
  */
 #include "fi/efa.h"
+#include "fi/efa_thin.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>

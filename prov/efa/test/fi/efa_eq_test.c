@@ -249,7 +249,7 @@ static void strerror__is_never_null(void **state)
 
 static void fabric__of_another_name(void **state)
 {
-	struct fi_fabric_attr attr = { .name = (char *)"efa-direct" };
+	struct fi_fabric_attr attr = { .name = (char *)"efa-other" };
 
 	assert_int_equal(efa_fabric_open(&attr, &fabric, NULL), -FI_ENODATA);
 }

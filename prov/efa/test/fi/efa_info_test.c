@@ -36,8 +36,10 @@ static int get(const char *node, const char *service, uint64_t flags)
 	return efa_getinfo(API, node, service, flags, hints, &info);
 }
 
-static void without_hints__rdm_then_dgram(void **state)
+static void without_hints__rdm_then_direct_then_dgram(void **state)
 {
+	const struct fi_info *direct, *dgram;
+
 	assert_int_equal(efa_getinfo(API, NULL, NULL, 0, NULL, &info), 0);
 	assert_int_equal(info->ep_attr->type, FI_EP_RDM);
 	assert_string_equal(info->domain_attr->name, "soft_lo-rdm");
@@ -45,11 +47,19 @@ static void without_hints__rdm_then_dgram(void **state)
 	assert_null(info->fabric_attr->prov_name);
 	assert_int_equal(info->ep_attr->protocol, FI_PROTO_EFA);
 	assert_int_equal(info->ep_attr->protocol_version, 4);
-	assert_non_null(info->next);
-	assert_int_equal(info->next->ep_attr->type, FI_EP_DGRAM);
-	assert_string_equal(info->next->domain_attr->name, "soft_lo-dgrm");
-	assert_int_equal(info->next->ep_attr->protocol_version, 1);
-	assert_null(info->next->next);
+	direct = info->next;
+	assert_non_null(direct);
+	assert_int_equal(direct->ep_attr->type, FI_EP_RDM);
+	assert_string_equal(direct->domain_attr->name, "soft_lo-rdm");
+	assert_string_equal(direct->fabric_attr->name, "efa-direct");
+	assert_int_equal(direct->ep_attr->protocol_version, 1);
+	dgram = direct->next;
+	assert_non_null(dgram);
+	assert_int_equal(dgram->ep_attr->type, FI_EP_DGRAM);
+	assert_string_equal(dgram->domain_attr->name, "soft_lo-dgrm");
+	assert_string_equal(dgram->fabric_attr->name, "efa");
+	assert_int_equal(dgram->ep_attr->protocol_version, 1);
+	assert_null(dgram->next);
 }
 
 static void without_hints__all_that_mpich_scores(void **state)
@@ -86,11 +96,13 @@ static void without_version__modes_for_the_next_call(void **state)
 
 static void dgram__needs_prefix_and_local(void **state)
 {
-	assert_int_equal(efa_getinfo(API, NULL, NULL, 0, NULL, &info), 0);
-	assert_int_equal(info->next->mode, FI_MSG_PREFIX);
-	assert_int_equal(info->next->ep_attr->msg_prefix_size, 40);
-	assert_int_equal(info->next->domain_attr->mr_mode, FI_MR_LOCAL);
-	assert_false(info->next->caps & FI_TAGGED);
+	hints->ep_attr->type = FI_EP_DGRAM;
+	assert_int_equal(get(NULL, NULL, 0), 0);
+	assert_null(info->next);
+	assert_int_equal(info->mode, FI_MSG_PREFIX);
+	assert_int_equal(info->ep_attr->msg_prefix_size, 40);
+	assert_int_equal(info->domain_attr->mr_mode, FI_MR_LOCAL);
+	assert_false(info->caps & FI_TAGGED);
 }
 
 static void src_addr__is_always_there(void **state)
@@ -268,15 +280,20 @@ static void nic__of_a_card(void **state)
 static void find__knows_both_domains_of_a_device(void **state)
 {
 	struct dev_info dev;
-	bool rdm;
+	enum efa_kind kind;
 
-	assert_int_equal(efa_info_find("soft_lo-rdm", &dev, &rdm), 0);
-	assert_true(rdm);
-	assert_int_equal(efa_info_find("soft_lo-dgrm", &dev, &rdm), 0);
-	assert_false(rdm);
+	assert_int_equal(efa_info_find("soft_lo-rdm", false, &dev, &kind), 0);
+	assert_int_equal(kind, EFA_RDM);
+	assert_int_equal(efa_info_find("soft_lo-dgrm", false, &dev, &kind), 0);
+	assert_int_equal(kind, EFA_DGRAM);
+	assert_int_equal(efa_info_find("soft_lo-rdm", true, &dev, &kind), 0);
+	assert_int_equal(kind, EFA_DIRECT);
 	assert_string_equal(dev.name, "soft_lo");
-	assert_int_equal(efa_info_find("soft_lo", &dev, &rdm), -FI_ENODATA);
-	assert_int_equal(efa_info_find("soft_lo-rdmx", &dev, &rdm),
+	assert_int_equal(efa_info_find("soft_lo-dgrm", true, &dev, &kind),
+			 -FI_ENODATA);
+	assert_int_equal(efa_info_find("soft_lo", false, &dev, &kind),
+			 -FI_ENODATA);
+	assert_int_equal(efa_info_find("soft_lo-rdmx", false, &dev, &kind),
 			 -FI_ENODATA);
 }
 
@@ -285,7 +302,7 @@ static void find__knows_both_domains_of_a_device(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(without_hints__rdm_then_dgram),
+		TEST(without_hints__rdm_then_direct_then_dgram),
 		TEST(without_hints__all_that_mpich_scores),
 		TEST(without_version__modes_for_the_next_call),
 		TEST(dgram__needs_prefix_and_local),

@@ -46,6 +46,11 @@ static void open_info(struct fixture *f, const struct fixture_config *config)
 	struct fi_info *hints =
 		fixture_hints(config->type ? config->type : FI_EP_RDM);
 
+	if (config->direct) {
+		hints->fabric_attr->name = strdup("efa-direct");
+		hints->mode |= FI_CONTEXT2;
+	}
+	hints->mode |= config->mode;
 	hints->caps = config->caps;
 	hints->domain_attr->threading = config->threading ? config->threading :
 							    FI_THREAD_DOMAIN;

@@ -14,6 +14,8 @@
 struct fixture_config {
 	enum fi_ep_type type; /* FI_EP_RDM */
 	uint64_t caps; /* everything */
+	bool direct; /* the fabric efa-direct */
+	uint64_t mode; /* besides those that any info may require */
 	enum fi_cq_format format; /* FI_CQ_FORMAT_TAGGED */
 	enum fi_wait_obj wait_obj;
 	enum fi_threading threading; /* FI_THREAD_DOMAIN */
