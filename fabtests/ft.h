@@ -136,6 +136,7 @@ struct ft {
 
 	uint64_t tx_posted; /* sends that will complete in txcq */
 	uint64_t tx_done;
+	uint64_t tx_injected; /* sends that complete only if they fail */
 	uint64_t rx_done; /* completions taken from rxcq */
 	uint32_t idle_polls; /* empty polls since the last completion */
 	uint64_t idle_since; /* ns; 0 until the first check */

@@ -52,6 +52,7 @@ void ft_inject(struct ft *ft, const void *p, size_t len, uint64_t tag)
 
 	while ((ret = inject_once(ft, p, len, tag)))
 		send_blocked(ft, "fi_inject", ret);
+	ft->tx_injected++;
 }
 
 int ft_recv_try(struct ft *ft, struct ft_buf *buf, size_t len, uint64_t tag,

@@ -120,6 +120,7 @@ void ft_open_ep(struct ft *ft, const struct ft_request *request)
 
 	ft->tx_posted = 0;
 	ft->tx_done = 0;
+	ft->tx_injected = 0;
 	ft->rx_done = 0;
 	ft->txcq = cq_open(ft, request, info->tx_attr->size);
 	ft->rxcq = cq_open(ft, request, info->rx_attr->size);
