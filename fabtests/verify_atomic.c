@@ -4,12 +4,11 @@
  * and many at once on one number
  *
  * The client changes memory of the server. Both know what the numbers are and
- * compute what has to come out, with small integers that every datatype holds
- * exactly, and so have no need of its arithmetic.
+ * compute what has to come out.
  */
+#include "numbers.h"
 #include "verify.h"
 
-#include <complex.h>
 #include <rdma/fi_atomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +22,6 @@
 
 enum kind { BASE, FETCH, COMPARE };
 
-struct number {
-	int re, im;
-};
-
 /* The region of one side, as the other one names it. */
 struct region {
 	uint64_t addr, key;
@@ -38,177 +33,13 @@ struct field {
 	struct region own, peer;
 };
 
-/* ---- datatypes ----------------------------------------------------------- */
-
-#ifdef __SIZEOF_INT128__
-__extension__ typedef __int128 int128;
-#else
-typedef int64_t int128;
-#endif
-
-#define REAL_TYPES(X)                  \
-	X(FI_INT8, int8_t)             \
-	X(FI_UINT8, uint8_t)           \
-	X(FI_INT16, int16_t)           \
-	X(FI_UINT16, uint16_t)         \
-	X(FI_INT32, int32_t)           \
-	X(FI_UINT32, uint32_t)         \
-	X(FI_INT64, int64_t)           \
-	X(FI_UINT64, uint64_t)         \
-	X(FI_FLOAT, float)             \
-	X(FI_DOUBLE, double)           \
-	X(FI_LONG_DOUBLE, long double) \
-	X(FI_INT128, int128)           \
-	X(FI_UINT128, int128)
-#define COMPLEX_TYPES(X)                     \
-	X(FI_FLOAT_COMPLEX, float complex)   \
-	X(FI_DOUBLE_COMPLEX, double complex) \
-	X(FI_LONG_DOUBLE_COMPLEX, long double complex)
-
-static bool is_complex(enum fi_datatype type)
-{
-	return type == FI_FLOAT_COMPLEX || type == FI_DOUBLE_COMPLEX ||
-	       type == FI_LONG_DOUBLE_COMPLEX;
-}
-
-static size_t size_of(enum fi_datatype type)
-{
-#define SIZE(name, type) \
-	case name:       \
-		return sizeof(type);
-	switch ((int)type) {
-		REAL_TYPES(SIZE)
-		COMPLEX_TYPES(SIZE)
-	}
-	return 0;
-}
-
-static void put(enum fi_datatype type, char *p, size_t i, struct number n)
-{
-#define PUT_REAL(name, type)                         \
-	case name:                                   \
-		((type *)(void *)p)[i] = (type)n.re; \
-		break;
-#define PUT_COMPLEX(name, type)                                      \
-	case name:                                                   \
-		((type *)(void *)p)[i] = (type)(n.re + n.im * 1.0i); \
-		break;
-	switch ((int)type) {
-		REAL_TYPES(PUT_REAL)
-		COMPLEX_TYPES(PUT_COMPLEX)
-	}
-}
-
-static struct number get(enum fi_datatype type, const char *p, size_t i)
-{
-	long double complex z;
-#define GET_REAL(name, type)                                       \
-	case name:                                                 \
-		return (struct number){                            \
-			(int)((const type *)(const void *)p)[i], 0 \
-		};
-#define GET_COMPLEX(name, type)                         \
-	case name:                                      \
-		z = ((const type *)(const void *)p)[i]; \
-		return (struct number){ (int)creall(z), (int)cimagl(z) };
-	switch ((int)type) {
-		REAL_TYPES(GET_REAL)
-		COMPLEX_TYPES(GET_COMPLEX)
-	}
-	return (struct number){ 0, 0 };
-}
-
 static struct number draw(struct verify *v, enum fi_datatype type)
 {
 	uint64_t r = vf_random(v);
 
-	return (struct number){ (int)(r % 11),
-				is_complex(type) ? (int)(r >> 8) % 4 : 0 };
-}
-
-/* ---- what has to come out ------------------------------------------------ */
-
-static bool same(struct number x, struct number y)
-{
-	return x.re == y.re && x.im == y.im;
-}
-
-static struct number truth(bool holds)
-{
-	return (struct number){ holds, 0 };
-}
-
-static struct number product(struct number a, struct number b)
-{
-	return (struct number){ a.re * b.re - a.im * b.im,
-				a.re * b.im + a.im * b.re };
-}
-
-static struct number swapped(enum fi_op op, struct number a, struct number b,
-			     struct number c)
-{
-	bool swap = false;
-
-	switch (op) {
-	case FI_CSWAP:
-		swap = same(c, a);
-		break;
-	case FI_CSWAP_NE:
-		swap = !same(c, a);
-		break;
-	case FI_CSWAP_LE:
-		swap = c.re <= a.re;
-		break;
-	case FI_CSWAP_LT:
-		swap = c.re < a.re;
-		break;
-	case FI_CSWAP_GE:
-		swap = c.re >= a.re;
-		break;
-	case FI_CSWAP_GT:
-		swap = c.re > a.re;
-		break;
-	case FI_MSWAP:
-		return (struct number){ (b.re & c.re) | (a.re & ~c.re), 0 };
-	default:
-		break;
-	}
-	return swap ? b : a;
-}
-
-static struct number outcome(enum fi_op op, struct number a, struct number b,
-			     struct number c)
-{
-	bool at = a.re || a.im, bt = b.re || b.im;
-
-	switch (op) {
-	case FI_MIN:
-		return b.re < a.re ? b : a;
-	case FI_MAX:
-		return b.re > a.re ? b : a;
-	case FI_SUM:
-		return (struct number){ a.re + b.re, a.im + b.im };
-	case FI_PROD:
-		return product(a, b);
-	case FI_LOR:
-		return truth(at || bt);
-	case FI_LAND:
-		return truth(at && bt);
-	case FI_LXOR:
-		return truth(at != bt);
-	case FI_BOR:
-		return (struct number){ a.re | b.re, 0 };
-	case FI_BAND:
-		return (struct number){ a.re & b.re, 0 };
-	case FI_BXOR:
-		return (struct number){ a.re ^ b.re, 0 };
-	case FI_ATOMIC_READ:
-		return a;
-	case FI_ATOMIC_WRITE:
-		return b;
-	default:
-		return swapped(op, a, b, c);
-	}
+	return (struct number){ (int)(r % 11), number_is_complex(type) ?
+						       (int)(r >> 8) % 4 :
+						       0 };
 }
 
 /* ---- one operation ------------------------------------------------------- */
@@ -245,7 +76,8 @@ static void cut(const struct atomic *a, char *p, size_t first,
 		struct fi_ioc ioc[2])
 {
 	ioc[0] = (struct fi_ioc){ p, first };
-	ioc[1] = (struct fi_ioc){ p + first * size_of(a->type), a->n - first };
+	ioc[1] = (struct fi_ioc){ p + first * number_size(a->type),
+				  a->n - first };
 }
 
 static ssize_t post_lists(struct verify *v, const struct atomic *a,
@@ -333,7 +165,7 @@ static void expect_number(struct verify *v, const struct atomic *a,
 			  const char *what, struct number is,
 			  struct number want)
 {
-	vf_expect(v, same(is, want),
+	vf_expect(v, number_same(is, want),
 		  "kind %d operation %d datatype %d: %s is %d %d, not %d %d",
 		  a->kind, a->op, a->type, what, is.re, is.im, want.re,
 		  want.im);
@@ -346,9 +178,9 @@ static void fill(struct verify *v, const struct atomic *a,
 	for (size_t i = 0; i < a->n; i++) {
 		for (int k = 0; k < 3; k++)
 			all[i][k] = draw(v, a->type);
-		put(a->type, field->p, i, all[i][0]);
-		put(a->type, v->tx.p, i, all[i][1]);
-		put(a->type, v->tx.p + COMPARE_AT, i, all[i][2]);
+		number_put(a->type, field->p, i, all[i][0]);
+		number_put(a->type, v->tx.p, i, all[i][1]);
+		number_put(a->type, v->tx.p + COMPARE_AT, i, all[i][2]);
 	}
 }
 
@@ -365,12 +197,13 @@ static void run_one(struct verify *v, const struct atomic *a,
 	for (size_t i = 0; i < a->n; i++) {
 		if (!v->ft.client)
 			expect_number(v, a, "the target",
-				      get(a->type, field->p, i),
-				      outcome(a->op, all[i][0], all[i][1],
-					      all[i][2]));
+				      number_get(a->type, field->p, i),
+				      number_outcome(a->op, all[i][0],
+						     all[i][1], all[i][2]));
 		else if (a->kind != BASE)
 			expect_number(v, a, "the result",
-				      get(a->type, v->rx.p, i), all[i][0]);
+				      number_get(a->type, v->rx.p, i),
+				      all[i][0]);
 	}
 	free(all);
 }
@@ -463,7 +296,7 @@ static void longest(struct verify *v)
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		struct atomic a = kinds[i];
-		size_t room = REGION / size_of(a.type);
+		size_t room = REGION / number_size(a.type);
 
 		a.n = valid_count(v, &a);
 		if (a.n > room)
