@@ -98,6 +98,7 @@ struct ft_request {
 	uint64_t mode; /* added to CONTEXT and CONTEXT2 */
 	uint64_t order; /* of messages, both directions */
 	enum fi_ep_type type; /* 0: FI_EP_RDM */
+	enum fi_threading threading; /* 0: FI_THREAD_DOMAIN */
 	enum fi_cq_format format; /* 0: FI_CQ_FORMAT_CONTEXT */
 	enum fi_wait_obj wait_obj; /* of queues and counter; FI_WAIT_NONE */
 	bool counter; /* ft.rxcntr, which counts receives */

@@ -37,7 +37,8 @@ static struct fi_info *hints_of(const struct ft *ft,
 	hints->ep_attr->type = request->type ? request->type : FI_EP_RDM;
 	hints->domain_attr->mr_mode = FI_MR_LOCAL | FI_MR_VIRT_ADDR |
 				      FI_MR_ALLOCATED | FI_MR_PROV_KEY;
-	hints->domain_attr->threading = FI_THREAD_DOMAIN;
+	hints->domain_attr->threading =
+		request->threading ? request->threading : FI_THREAD_DOMAIN;
 	if (hints->ep_attr->type == FI_EP_RDM)
 		hints->domain_attr->resource_mgmt = FI_RM_ENABLED;
 	if (request->automatic)
