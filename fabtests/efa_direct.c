@@ -16,7 +16,7 @@ static const struct ft_program program = {
 	.summary = "messages and RMA of the fabric efa-direct, verified",
 	.options = "nMRO",
 	.sizes = "8",
-	.count = 2000,
+	.count = 500,
 	.msg = true,
 };
 
