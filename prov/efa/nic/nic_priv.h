@@ -242,6 +242,7 @@ struct nic_qp {
 	uint32_t held_head, held_tail; /* free-running */
 	uint32_t rnr_retries; /* 0..NIC_RNR_FOREVER */
 	bool unsolicited; /* SRD: ends of writes use up no receive */
+	bool dry; /* SRD: peers within the host are told to wait */
 	/* SRD: of the posted receives, for the thread; 0: none */
 	_Atomic uint32_t posted, longest;
 
@@ -470,8 +471,9 @@ static inline bool nic_recv_is_ready(const struct nic_qp *qp, enum nic_wc_op op)
 int nic_srd_take(struct nic_qp *qp, const struct nic_arrival *a,
 		 struct nic_wc *wc);
 
-/* Receives were posted or used up: peers learn of it. */
-void nic_srd_tell(struct nic_qp *qp);
+/* A receive was posted, or taken back: peers learn of it. */
+void nic_srd_posted(struct nic_qp *qp);
+void nic_srd_unposted(struct nic_qp *qp);
 
 /* The wire took no record: as nic_send. */
 int nic_srd_refused(struct nic_ah *ah, uint64_t id);

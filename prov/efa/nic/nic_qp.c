@@ -84,7 +84,8 @@ static int qp_open(struct nic *nic, enum nic_qp_type type,
 	if (rc)
 		goto unclaim;
 	qp->shm_stats = wire_shm_stats(qp->shm);
-	wire_shm_set_pressure(qp->shm, type == NIC_QP_SRD);
+	qp->dry = type == NIC_QP_SRD;
+	wire_shm_set_pressure(qp->shm, qp->dry);
 	qp->ticked = u_now();
 	qp_count(nic, 1);
 	*out = qp;

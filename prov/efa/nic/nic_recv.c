@@ -28,7 +28,7 @@ int nic_post_recvv(struct nic_qp *qp, uint64_t id, const struct iovec *iov,
 	r->len = (uint32_t)len;
 	qp->recv_tail++;
 	if (qp->type == NIC_QP_SRD)
-		nic_srd_tell(qp);
+		nic_srd_posted(qp);
 	return 0;
 }
 
@@ -44,7 +44,7 @@ int nic_unpost_recv(struct nic_qp *qp, uint64_t *id)
 	*id = nic_recv_next(qp)->id;
 	qp->recv_head++;
 	if (qp->type == NIC_QP_SRD)
-		nic_srd_tell(qp);
+		nic_srd_unposted(qp);
 	return 0;
 }
 

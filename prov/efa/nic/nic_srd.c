@@ -3,10 +3,10 @@
  * nic_srd.c - reliable messages into receives that the user posted
  *
  * While no receive is posted, peers are told to keep their sends: within the
- * host by the segment's pressure, elsewhere by the engine's "not ready". What
- * was on its way by then is held here, and so are ends of writes with
- * immediate, which cannot be refused, if they are to use up a receive. When even that place is full the lanes
- * are left alone.
+ * host by the segment's pressure, once a look has found none posted, elsewhere
+ * by the engine's "not ready". What was on its way by then is held here, and so
+ * are ends of writes with immediate, which cannot be refused, if they are to use
+ * up a receive. When even that place is full the lanes are left alone.
  *
  * The longest receive posted since there was none is told too, so that a send
  * that cannot fit ends with its sender. With receives of different lengths a
@@ -38,24 +38,39 @@ int nic_srd_init(struct nic_qp *qp)
 	return 0;
 }
 
-void nic_srd_tell(struct nic_qp *qp)
+/* Where peers look before each send: written when it changes for them. */
+static void srd_dry(struct nic_qp *qp, bool dry)
 {
-	uint32_t posted = nic_posted(qp);
-	uint32_t before =
-		atomic_load_explicit(&qp->posted, memory_order_relaxed);
-	uint32_t longest =
-		atomic_load_explicit(&qp->longest, memory_order_relaxed);
+	if (qp->dry == dry)
+		return;
+	qp->dry = dry;
+	wire_shm_set_pressure(qp->shm, dry);
+}
+
+static void srd_count_posted(struct nic_qp *qp)
+{
+	atomic_store_explicit(&qp->posted, nic_posted(qp),
+			      memory_order_relaxed);
+}
+
+void nic_srd_posted(struct nic_qp *qp)
+{
 	uint32_t last = qp->recv[(qp->recv_tail - 1) % NIC_RECVS].len;
 
-	atomic_store_explicit(&qp->posted, posted, memory_order_relaxed);
-	if (u_likely(posted && before && last <= longest))
-		return;
-	if (!before || last > longest) {
+	srd_count_posted(qp);
+	if (u_unlikely(qp->dry ||
+		       last > atomic_load_explicit(&qp->longest,
+						   memory_order_relaxed))) {
 		atomic_store_explicit(&qp->longest, last, memory_order_relaxed);
 		wire_shm_set_room(qp->shm, last);
 	}
-	if (!posted || !before)
-		wire_shm_set_pressure(qp->shm, !posted);
+	srd_dry(qp, false);
+}
+
+void nic_srd_unposted(struct nic_qp *qp)
+{
+	srd_count_posted(qp);
+	srd_dry(qp, !nic_posted(qp));
 }
 
 /* --- arrivals --- */
@@ -92,7 +107,7 @@ int nic_srd_take(struct nic_qp *qp, const struct nic_arrival *a,
 	} else {
 		nic_recv_fill(qp, a, 0, wc);
 	}
-	nic_srd_tell(qp);
+	srd_count_posted(qp);
 	return 1;
 }
 
@@ -177,6 +192,10 @@ int nic_srd_poll(struct nic_qp *qp, struct nic_wc *wc, int n)
 	int max = k < n ? srd_places(qp, n - k) : 0;
 	int m = max ? wire_shm_poll(qp->shm, qp->pkt, max) : 0;
 
+	/* Who used up the last receive and posts one before he looks again has
+	   kept nobody waiting. */
+	if (u_unlikely(!nic_posted(qp)))
+		srd_dry(qp, true);
 	if (!m)
 		return k;
 	qp->epoch = (uint32_t)qp->shm_stats->lanes_opened;
