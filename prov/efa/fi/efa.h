@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include <rdma/fabric.h>
 #include <rdma/fi_atomic.h>
@@ -39,6 +40,7 @@
 
 #include "dev/dev.h"
 #include "fi/efa_ring.h"
+#include "fi/efa_watch.h"
 #include "rdm/rdm.h"
 #include "util/u_base.h"
 #include "util/u_lock.h"
@@ -126,14 +128,19 @@ int efa_addr_parse_gid(const char *text, uint8_t gid[16]);
 
 /* ---- fabric, domain, event queue ----------------------------------------- */
 
+/* Of the process that opened something: it is not ours to close. */
+bool efa_is_child(pid_t opener);
+
 struct efa_fabric {
 	struct fid_fabric fid;
 	bool direct; /* efa-direct, else efa */
+	pid_t pid; /* of who opened it */
 	_Atomic int refs; /* domains and event queues */
 };
 
 struct efa_domain {
 	struct fid_domain fid;
+	pid_t pid; /* of who opened it, and all that is in it */
 	struct efa_fabric *fabric;
 	struct dev *dev;
 	enum efa_kind kind; /* of all that is opened in it */
@@ -201,58 +208,6 @@ void efa_eq_report(struct efa_eq *eq, struct fid *fid, uint32_t number,
 /* For who binds one: it does not close before it is put back. */
 struct efa_eq *efa_eq_get(struct fid *eq);
 void efa_eq_put(struct efa_eq *eq);
-
-/* ---- the endpoints that a queue or counter drives (efa_watch.c) ---------- */
-
-struct efa_ep;
-
-struct efa_watch {
-	struct u_lock lock; /* of the list */
-	struct efa_ep **ep; /* [n]: the enabled endpoints */
-	size_t n, room;
-	int epoll; /* event and the fds of all endpoints; -1: none */
-	int event; /* eventfd; -1: none */
-	_Atomic bool blind; /* an endpoint has no fd: sleep in short slices */
-	_Atomic bool signaled; /* fi_cq_signal came */
-};
-
-/* wait_fd: there is something to sleep on. 0 or -errno. */
-int efa_watch_init(struct efa_watch *watch, bool locked, bool wait_fd);
-void efa_watch_fini(struct efa_watch *watch);
-/* Adding twice is the same as once. 0 or -errno. */
-int efa_watch_add(struct efa_watch *watch, struct efa_ep *ep);
-void efa_watch_remove(struct efa_watch *watch, struct efa_ep *ep);
-/* Arms all endpoints. True: some have work, or packets that wait. */
-bool efa_watch_arm(struct efa_watch *watch);
-/*
- * Until something may have happened, at most ms milliseconds; negative: for
- * ever. False: the time is over.
- */
-bool efa_watch_sleep(struct efa_watch *watch, int ms);
-/* Changes when the endpoints have handled what came; not of datagrams. */
-uint64_t efa_watch_bursts(struct efa_watch *watch);
-bool efa_watch_is_empty(struct efa_watch *watch);
-/* Whether all are armed still. Datagrams do not tell: they are not. */
-bool efa_watch_is_armed(struct efa_watch *watch);
-/* Wakes sleepers; the next one does not sleep. */
-void efa_watch_signal(struct efa_watch *watch);
-
-/* How a waiter polls, then naps, then sleeps, until a deadline. */
-struct efa_nap {
-	uint64_t start, deadline; /* u_now(); deadline UINT64_MAX: none */
-	unsigned int turns;
-	bool busy; /* last time an endpoint would not be armed */
-};
-
-/* timeout: milliseconds; negative: for ever. */
-void efa_nap_begin(struct efa_nap *nap, int timeout);
-/*
- * One turn of waiting after nothing was found. arm: NULL, or the queue's own
- * way to say that an entry arrived meanwhile (false). False: time is over, or
- * efa_watch_signal() was called.
- */
-bool efa_nap_turn(struct efa_nap *nap, struct efa_watch *watch,
-		  bool (*arm)(void *arg), void *arg);
 
 /* ---- address vector ------------------------------------------------------ */
 

@@ -190,6 +190,8 @@ static int av_close(struct fid *fid)
 {
 	struct efa_av *av = u_container_of(fid, struct efa_av, fid.fid);
 
+	if (efa_is_child(av->domain->pid))
+		return 0;
 	if (atomic_load(&av->refs))
 		return -FI_EBUSY;
 	rdm_av_free(av->rdm);

@@ -139,6 +139,8 @@ static int cntr_close(struct fid *fid)
 {
 	struct efa_cntr *cntr = u_container_of(fid, struct efa_cntr, fid.fid);
 
+	if (efa_is_child(cntr->domain->pid))
+		return 0;
 	if (atomic_load(&cntr->refs))
 		return -FI_EBUSY;
 	efa_domain_remove_cntr(cntr->domain, cntr);

@@ -227,6 +227,8 @@ static int cq_close(struct fid *fid)
 {
 	struct efa_cq *cq = u_container_of(fid, struct efa_cq, fid.fid);
 
+	if (efa_is_child(cq->domain->pid))
+		return 0;
 	if (atomic_load(&cq->refs))
 		return -FI_EBUSY;
 	atomic_fetch_sub(&cq->domain->refs, 1);

@@ -10,6 +10,7 @@
 #include "fi/efa.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fi/efa_settings.h"
 
@@ -83,6 +84,8 @@ static int domain_close(struct fid *fid)
 {
 	struct efa_domain *domain = domain_of(fid);
 
+	if (efa_is_child(domain->pid))
+		return 0;
 	if (atomic_load(&domain->refs))
 		return -FI_EBUSY;
 	efa_driver_close(domain->driver);
@@ -217,6 +220,7 @@ int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
 		ret = efa_driver_open(&domain->driver);
 	if (ret)
 		goto close_device;
+	domain->pid = getpid();
 	domain->threading = info->domain_attr->threading;
 	domain->fid.fid.fclass = FI_CLASS_DOMAIN;
 	domain->fid.fid.context = context;

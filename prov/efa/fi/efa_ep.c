@@ -172,6 +172,8 @@ static int ep_close(struct fid *fid)
 {
 	struct efa_ep *ep = ep_of_fid(fid);
 
+	if (efa_is_child(ep->domain->pid))
+		return 0;
 	if (!LIST_EMPTY(&ep->aliases))
 		return -FI_EBUSY;
 	efa_ep_disable(ep);

@@ -323,6 +323,8 @@ static int eq_close(struct fid *fid)
 {
 	struct efa_eq *eq = u_container_of(fid, struct efa_eq, fid.fid);
 
+	if (efa_is_child(eq->fabric->pid))
+		return 0;
 	if (atomic_load(&eq->refs))
 		return -FI_EBUSY;
 	atomic_fetch_sub(&eq->fabric->refs, 1);

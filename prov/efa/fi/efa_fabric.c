@@ -6,12 +6,25 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/*
+ * A child of a fork has memory of its own, but shares rings, sockets and epolls
+ * with its parent, locks may be held by threads that it has not, and peers
+ * cannot tell the two apart: what it closes it leaves alone.
+ */
+bool efa_is_child(pid_t opener)
+{
+	return opener != getpid();
+}
 
 static int fabric_close(struct fid *fid)
 {
 	struct efa_fabric *fabric =
 		u_container_of(fid, struct efa_fabric, fid.fid);
 
+	if (efa_is_child(fabric->pid))
+		return 0;
 	if (atomic_load(&fabric->refs))
 		return -FI_EBUSY;
 	free(fabric);
@@ -100,6 +113,7 @@ int efa_fabric_open(struct fi_fabric_attr *attr, struct fid_fabric **out,
 	if (!fabric)
 		return -FI_ENOMEM;
 	fabric->direct = direct;
+	fabric->pid = getpid();
 	fabric->fid.fid.fclass = FI_CLASS_FABRIC;
 	fabric->fid.fid.context = context;
 	fabric->fid.fid.ops = &fabric_fi_ops;

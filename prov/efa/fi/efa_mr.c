@@ -25,6 +25,8 @@ static int mr_close(struct fid *fid)
 	struct efa_mr *mr = u_container_of(fid, struct efa_mr, fid.fid);
 	int ret;
 
+	if (efa_is_child(mr->domain->pid))
+		return 0;
 	/* Its key may be another's as soon as it is closed. */
 	if (mr->cntr)
 		rdm_region_unbind(mr->domain->regions, &mr->region);
