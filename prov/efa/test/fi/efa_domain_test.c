@@ -64,11 +64,17 @@ static void domain__of_no_device(void **state)
 
 static void domain__what_is_not_there(void **state)
 {
+	struct fi_collective_attr coll = { .mode = 0 };
 	struct fid_stx *stx;
+	struct fid_ep *ep;
 	struct fid_poll *poll;
 	void *ops;
 
 	assert_int_equal(fi_stx_context(domain, NULL, &stx, NULL), -FI_ENOSYS);
+	assert_int_equal(fi_scalable_ep(domain, info, &ep, NULL), -FI_ENOSYS);
+	assert_int_equal(fi_srx_context(domain, NULL, &ep, NULL), -FI_ENOSYS);
+	assert_int_equal(fi_query_collective(domain, FI_BARRIER, &coll, 0),
+			 -FI_ENOSYS);
 	assert_int_equal(domain->ops->poll_open(domain, NULL, &poll),
 			 -FI_ENOSYS);
 	assert_int_equal(fi_open_ops(&domain->fid, "no such ops", 0, &ops,
