@@ -87,16 +87,21 @@ static bool is_ours(const struct rnd *w, unsigned int ep)
 	return w->world->ep[ep].worker == w->id;
 }
 
-/* Everybody has drained: nobody misses who is closed now. */
+/*
+ * Everybody has drained: nobody misses who is closed now. Messages of the dead,
+ * which nobody asked for, go with those who have them.
+ */
 static void begin_epoch(struct rnd *w)
 {
+	bool all = rnd_any_dead(w);
+
 	rnd_draw_seed(w, OPEN_DRAW);
 	for (unsigned int i = 0; i < w->opt.endpoints; i++) {
 		struct rnd_ep *e = &w->ep[i];
 
 		if (!is_ours(w, i))
 			continue;
-		if (e->open && rnd_chance(w, RENEWED))
+		if (e->open && (rnd_chance(w, RENEWED) || all))
 			rnd_ep_close(e);
 	}
 	rnd_barrier(w);
