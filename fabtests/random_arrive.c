@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define GAVE_UP 4127 /* the sender did */
 #define KNOWN 8u /* so many bytes tell a message from all others */
 
 struct arrival {
@@ -256,6 +257,20 @@ static void came(struct rnd_op *op, const struct rnd_entry *entry)
 	rnd_counted(op->ep, RND_CNTR_RECV, !entry->err);
 }
 
+/* One message of a buffer of many, or the buffer, whose messages may go on. */
+static void lost_part(struct rnd_op *op, const struct rnd_entry *entry)
+{
+	struct rnd_ep *e = op->ep;
+
+	if (entry->flags & FI_MULTI_RECV) {
+		rnd_op_end(op);
+	} else if (entry->err == FI_ECANCELED && entry->prov_errno != GAVE_UP) {
+		TAILQ_REMOVE(&e->recvs, op, link);
+		e->nrecvs--;
+		TAILQ_INSERT_TAIL(&e->zombies, op, link);
+	}
+}
+
 /* It has ended without a message, which it may have had in part. */
 static void lost(struct rnd_op *op, const struct rnd_entry *entry)
 {
@@ -276,10 +291,7 @@ static void lost(struct rnd_op *op, const struct rnd_entry *entry)
 			       RND_CANCELED);
 	SLIST_INSERT_HEAD(&op->ep->lost, l, link);
 	if (op->multi) {
-		/* Parts of it may go on. */
-		TAILQ_REMOVE(&op->ep->recvs, op, link);
-		op->ep->nrecvs--;
-		TAILQ_INSERT_TAIL(&op->ep->zombies, op, link);
+		lost_part(op, entry);
 		return;
 	}
 	if (rnd_mem_gather(&op->mem))

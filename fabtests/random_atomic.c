@@ -392,6 +392,9 @@ void rnd_cell_step(struct rnd_ep *e)
 	numbers_new(&a, &op->result, false);
 	a.message = e->selective_tx;
 	op->flags = rnd_completion(e, true);
+	/* Others may find it there before the call has returned. */
+	atomic_fetch_add(&p->cell[cell],
+			 (uint64_t)number_get(FI_UINT64, op->mem.p, 0).re);
 	do
 		ret = post(&a);
 	while (rnd_again(w, "atomic", ret, peer));
@@ -399,8 +402,6 @@ void rnd_cell_step(struct rnd_ep *e)
 		rnd_op_free(op);
 		return;
 	}
-	atomic_fetch_add(&p->cell[cell],
-			 (uint64_t)number_get(FI_UINT64, op->mem.p, 0).re);
 	w->count[a.kind == BASE ? RND_N_ATOMIC : RND_N_FETCH]++;
 	rnd_op_posted(op, &e->ops);
 }
