@@ -426,6 +426,7 @@ static void dev_cache__a_child_has_none(void **state)
 	struct rig r;
 	size_t len;
 	pid_t child;
+	int line;
 	char *p;
 
 	(void)state;
@@ -436,7 +437,12 @@ static void dev_cache__a_child_has_none(void **state)
 	child = fork();
 	if (child == 0)
 		_exit(use_as_child(&r, e, p, len) & 255);
-	assert_int_equal(wait_for(child), 0);
+	line = wait_for(child);
+	if (line)
+		print_message("the child failed in line 256 n + %d, or by a "
+			      "signal: -1\n",
+			      line);
+	assert_int_equal(line, 0);
 	assert_int_equal(rig_stats(&r).count, 1);
 	dev_cache_put(r.cache, e);
 	assert_true(rig_touch(&r, p, len));
