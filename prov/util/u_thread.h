@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 
 /* Starts one that gets none of the program's signals. 0 or -errno. */
 static inline int u_thread_start(pthread_t *thread, void *(*run)(void *),
@@ -21,5 +22,11 @@ static inline int u_thread_start(pthread_t *thread, void *(*run)(void *),
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -rc;
 }
+
+/*
+ * A number of the calling thread, from 0 on in the order of their first call:
+ * to choose one of several places by, so that threads seldom meet.
+ */
+uint32_t u_thread_number(void);
 
 #endif

@@ -189,13 +189,13 @@ bool nic_mr_hold(struct nic *nic, const struct nic_range *range, int n,
 {
 	struct nic_keys *keys = &nic->keys;
 
-	u_lock(&keys->lock);
+	nic_keys_enter(keys);
 	for (int i = 0; i < n; i++) {
 		if (range[i].key <= UINT32_MAX &&
 		    nic_keys_cover(keys, (uint32_t)range[i].key, access,
 				   range[i].addr, range[i].len))
 			continue;
-		u_unlock(&keys->lock);
+		nic_keys_leave(keys);
 		return false;
 	}
 	return true;
@@ -203,5 +203,5 @@ bool nic_mr_hold(struct nic *nic, const struct nic_range *range, int n,
 
 void nic_mr_release(struct nic *nic)
 {
-	u_unlock(&nic->keys.lock);
+	nic_keys_leave(&nic->keys);
 }

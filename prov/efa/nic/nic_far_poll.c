@@ -169,7 +169,7 @@ static int poll_packets(struct nic_far *far, const struct wire_in *in, int m,
 	struct nic_keys *keys = &far->qp->nic->keys;
 	int k = 0;
 
-	u_lock(&keys->lock);
+	nic_keys_enter(keys);
 	for (int i = 0; i < m; i++) {
 		struct srd_event *e = &far->event[far->nevents];
 
@@ -180,7 +180,7 @@ static int poll_packets(struct nic_far *far, const struct wire_in *in, int m,
 		k += far_event(far->qp, e, &wc[k]);
 		far->nevents++;
 	}
-	u_unlock(&keys->lock);
+	nic_keys_leave(keys);
 	return k;
 }
 

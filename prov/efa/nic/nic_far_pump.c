@@ -85,7 +85,7 @@ void nic_far_flush(struct nic_far *far, uint64_t now)
 	bool room = true;
 	int n = NIC_FAR_BURST;
 
-	u_lock(&keys->lock);
+	nic_keys_enter(keys);
 	for (int i = 0; i < TURNS && room && n == NIC_FAR_BURST; i++) {
 		n = srd_tx(far->srd, now, so, NIC_FAR_BURST);
 		if (n)
@@ -93,7 +93,7 @@ void nic_far_flush(struct nic_far *far, uint64_t now)
 		if (n && far->notes_due == UINT64_MAX)
 			far->notes_due = now + NOTES_EVERY;
 	}
-	u_unlock(&keys->lock);
+	nic_keys_leave(keys);
 	if (u_unlikely(far->fault != NULL) && wire_fault_due(far->fault) <= now)
 		put_faulty(far, NULL, 0, now);
 }
@@ -194,9 +194,9 @@ void nic_far_feed(struct nic_far *far, const void *packet, size_t len,
 	if (nic_far_nkept(far) == NIC_FAR_KEPT)
 		return;
 	nic_far_set_ready(far);
-	u_lock(&keys->lock);
+	nic_keys_enter(keys);
 	n = srd_rx(far->srd, packet, len, gid, now, &event);
-	u_unlock(&keys->lock);
+	nic_keys_leave(keys);
 	if (n)
 		far_keep(far, &event);
 }

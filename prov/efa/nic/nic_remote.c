@@ -68,7 +68,7 @@ static int remote_put_data(struct nic_path *p, struct nic_reply *r,
 		p, NIC_PKT_DATA, &h, sizeof(h),
 		(const void *)(uintptr_t)(range->remote + range->offset), n);
 	if (range->len)
-		nic_keys_release(keys);
+		nic_keys_leave(keys);
 	rc = nic_path_copied(p, rc);
 	if (rc)
 		return rc;
@@ -174,7 +174,7 @@ int nic_remote_write(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 		if (good) {
 			memcpy((void *)(uintptr_t)(h.remote + h.offset),
 			       (const char *)pkt->data + sizeof(h), n);
-			nic_keys_release(keys);
+			nic_keys_leave(keys);
 		}
 	}
 	if (h.offset + n == h.len)

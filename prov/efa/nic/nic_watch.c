@@ -8,7 +8,7 @@
  * still does; with no far peer at all it sleeps for good. Its epoll has the
  * sockets of the queue pairs that it drives, and an eventfd to be called by.
  *
- * Ranks of locks: watch, far, keys.
+ * Ranks of locks: watch, far, then the gate of the keys.
  */
 #include <errno.h>
 #include <limits.h>

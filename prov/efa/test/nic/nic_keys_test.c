@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nic/nic_keys.h"
@@ -36,7 +38,7 @@ static bool allowed(struct keys_view *v, uint32_t key, uint32_t access,
 	bool own = nic_keys_hold(&v->keys, key, access, addr, len);
 
 	if (own)
-		nic_keys_release(&v->keys);
+		nic_keys_leave(&v->keys);
 	assert_int_equal(own,
 			 nic_mirror_covers(v->mirror, key, access, addr, len));
 	return own;
@@ -164,6 +166,89 @@ static void nic_keys_reg__until_none_is_left(void **state)
 	view_close(&v);
 }
 
+static uint32_t all[NIC_KEYS_MAX];
+
+/* Takes every slot, and leaves them to the shard of this thread. */
+static void *take_all(void *arg)
+{
+	struct keys_view *v = arg;
+	char buf[8];
+
+	for (uint32_t i = 0; i < NIC_KEYS_MAX; i++)
+		nic_keys_reg(&v->keys, buf, 8, RW, &all[i]);
+	for (uint32_t i = 0; i < NIC_KEYS_MAX; i++)
+		nic_keys_dereg(&v->keys, all[i]);
+	return NULL;
+}
+
+static void nic_keys_reg__slots_of_other_threads(void **state)
+{
+	struct keys_view v;
+	pthread_t thread;
+	char buf[8];
+	uint32_t key;
+
+	view_open(&v, *state);
+	assert_int_equal(pthread_create(&thread, NULL, take_all, &v), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(nic_keys_used(&v.keys), 0);
+	for (uint32_t i = 0; i < NIC_KEYS_MAX; i++)
+		assert_int_equal(nic_keys_reg(&v.keys, buf, 8, RW, &key), 0);
+	assert_int_equal(nic_keys_used(&v.keys), NIC_KEYS_MAX);
+	assert_int_equal(nic_keys_dereg(&v.keys, key), 0);
+	view_close(&v);
+}
+
+struct visit {
+	struct keys_view *v;
+	uint32_t key;
+	char *buf;
+	_Atomic bool entered, left;
+};
+
+static void *visit_run(void *arg)
+{
+	struct visit *visit = arg;
+
+	if (!nic_keys_hold(&visit->v->keys, visit->key, RW,
+			   (uintptr_t)visit->buf, 8))
+		return NULL;
+	visit->entered = true;
+	for (int i = 0; i < 20; i++)
+		sched_yield();
+	visit->buf[0]++;
+	visit->left = true;
+	nic_keys_leave(&visit->v->keys);
+	return visit;
+}
+
+/* What a pump is in the middle of is over when a region has gone. */
+static void nic_keys_dereg__waits_for_who_has_entered(void **state)
+{
+	struct keys_view v;
+
+	view_open(&v, *state);
+	for (int i = 0; i < 50; i++) {
+		struct visit visit = { .v = &v, .buf = calloc(1, 8) };
+		pthread_t thread;
+		void *held;
+
+		assert_int_equal(
+			nic_keys_reg(&v.keys, visit.buf, 8, RW, &visit.key), 0);
+		pthread_create(&thread, NULL, visit_run, &visit);
+		while (!visit.entered)
+			sched_yield();
+		assert_int_equal(nic_keys_dereg(&v.keys, visit.key), 0);
+		assert_true(visit.left);
+		free(visit.buf);
+		assert_false(
+			allowed(&v, visit.key, RW, (uintptr_t)visit.buf, 8));
+		pthread_join(thread, &held);
+		assert_non_null(held);
+	}
+	view_close(&v);
+}
+
 static void nic_mirror_open__shared_and_missing(void **state)
 {
 	const struct nt *t = *state;
@@ -252,6 +337,8 @@ int main(void)
 		NT_DIR(nic_keys_dereg__once),
 		NT_DIR(nic_keys_reg__generations),
 		NT_DIR(nic_keys_reg__until_none_is_left),
+		NT_DIR(nic_keys_reg__slots_of_other_threads),
+		NT_DIR(nic_keys_dereg__waits_for_who_has_entered),
 		NT_DIR(nic_mirror_open__shared_and_missing),
 		NT_DIR(nic_mirror_covers__hostile_size),
 		NT_DIR(nic_mirror_covers__while_slots_change),
