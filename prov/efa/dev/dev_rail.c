@@ -13,6 +13,7 @@
 
 #include "dev_rail_priv.h"
 #include "dev_soft.h"
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 #define KEY_BITS 32 /* of the main device's keys */
@@ -118,7 +119,7 @@ static void rail_mr_release(struct dev *d)
 static int rail_cq_open(struct dev *d, struct dev_cq **out)
 {
 	struct rail_dev *rd = rail_of(d);
-	struct rail_cq *cq = calloc(1, sizeof(*cq));
+	struct rail_cq *cq = u_lines_new(sizeof(*cq));
 	int rc = -ENOMEM;
 
 	if (!cq)
@@ -226,7 +227,7 @@ static int rail_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 			uint32_t qkey, struct dev_qp **out)
 {
 	struct rail_cq *cq = u_container_of(c, struct rail_cq, cq);
-	struct rail_qp *qp = calloc(1, sizeof(*qp));
+	struct rail_qp *qp = u_lines_new(sizeof(*qp));
 	int rc;
 
 	if (!qp)

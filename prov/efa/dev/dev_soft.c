@@ -15,6 +15,7 @@
 
 #include "dev_soft_priv.h"
 #include "dev_verbs_sysfs.h"
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 #define SOFT_VERSION 0xefa0
@@ -164,7 +165,7 @@ static int qp_wrap(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 		   struct nic_qp *nic_qp, struct dev_qp **out)
 {
 	struct soft_cq *cq = u_container_of(c, struct soft_cq, cq);
-	struct soft_qp *qp = calloc(1, sizeof(*qp));
+	struct soft_qp *qp = u_lines_new(sizeof(*qp));
 	struct nic_addr addr;
 	int rc = -ENOMEM;
 

@@ -14,6 +14,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "util/u_lines.h"
+
 #define SAME(a, b) ((int)(a) == (int)(b))
 _Static_assert(SAME(DEV_WC_SEND, NIC_WC_SEND) &&
 		       SAME(DEV_WC_READ, NIC_WC_READ) &&
@@ -158,7 +160,7 @@ void soft_give_back(struct dev_cq *c)
 
 int soft_cq_open(struct dev *d, struct dev_cq **out)
 {
-	struct soft_cq *cq = calloc(1, sizeof(*cq));
+	struct soft_cq *cq = u_lines_new(sizeof(*cq));
 
 	if (!cq)
 		return -ENOMEM;

@@ -17,6 +17,7 @@
 
 #include "util/u_bytes.h"
 #include "util/u_hash.h"
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 #define IDLE_MAX 64
@@ -178,7 +179,7 @@ int verbs_ah_open(struct dev_qp *q, const struct dev_addr *addr,
 
 	if (addr->qpn > UINT16_MAX)
 		return -EINVAL;
-	ah = calloc(1, sizeof(*ah));
+	ah = u_lines_new(sizeof(*ah));
 	if (!ah)
 		return -ENOMEM;
 	rc = verbs_gid_get(vd, addr->gid, &ah->gid);

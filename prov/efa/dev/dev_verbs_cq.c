@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 /* Events that are acknowledged together: each time takes a mutex. */
@@ -88,7 +89,7 @@ static int create_any(struct verbs_dev *vd, struct verbs_cq *cq)
 int verbs_cq_open(struct dev *d, struct dev_cq **out)
 {
 	struct verbs_dev *vd = u_container_of(d, struct verbs_dev, dev);
-	struct verbs_cq *cq = calloc(1, sizeof(*cq));
+	struct verbs_cq *cq = u_lines_new(sizeof(*cq));
 	int rc;
 
 	if (!cq)

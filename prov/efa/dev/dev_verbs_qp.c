@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "util/u_hash.h"
+#include "util/u_lines.h"
 #include "util/u_log.h"
 #include "util/u_time.h"
 
@@ -154,7 +155,7 @@ static void fill_addr(struct verbs_qp *qp, uint32_t qkey)
 static struct verbs_qp *qp_new(struct dev *d, enum dev_qp_type type,
 			       struct dev_cq *c)
 {
-	struct verbs_qp *qp = calloc(1, sizeof(*qp));
+	struct verbs_qp *qp = u_lines_new(sizeof(*qp));
 
 	if (!qp)
 		return NULL;

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "util/u_lines.h"
+
 static struct efa_cntr *cntr_of(struct fid_cntr *cntr)
 {
 	return u_container_of(cntr, struct efa_cntr, fid);
@@ -199,7 +201,7 @@ int efa_cntr_open(struct fid_domain *fid, struct fi_cntr_attr *attr,
 	ret = attr ? check_attr(attr) : 0;
 	if (ret)
 		return ret;
-	cntr = calloc(1, sizeof(*cntr));
+	cntr = u_lines_new(sizeof(*cntr));
 	if (!cntr)
 		return -FI_ENOMEM;
 	/* A wait on FI_WAIT_UNSPEC naps: most of them are never waited on. */

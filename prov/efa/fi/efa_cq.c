@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "fi/efa_settings.h"
+#include "util/u_lines.h"
 
 #define BATCH 16 /* completions copied at once */
 #define DIRECT_SIZE 12288 /* of a queue of efa-direct, at least */
@@ -301,7 +302,7 @@ int efa_cq_open(struct fid_domain *fid, struct fi_cq_attr *attr,
 	ret = check_attr(attr);
 	if (ret)
 		return ret;
-	cq = calloc(1, sizeof(*cq));
+	cq = u_lines_new(sizeof(*cq));
 	if (!cq)
 		return -FI_ENOMEM;
 	ret = efa_watch_init(&cq->watch, locked, attr->wait_obj == FI_WAIT_FD);

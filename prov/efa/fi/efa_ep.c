@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "util/u_lines.h"
+
 static struct efa_ep *ep_of_fid(struct fid *fid)
 {
 	return u_container_of(fid, struct efa_ep, own.fid.fid);
@@ -268,7 +270,7 @@ int efa_ep_open(struct fid_domain *fid, struct fi_info *info,
 	ret = check_info(domain, info);
 	if (ret)
 		return ret;
-	ep = calloc(1, sizeof(*ep));
+	ep = u_lines_new(sizeof(*ep));
 	if (!ep)
 		return -FI_ENOMEM;
 	ep->domain = domain;

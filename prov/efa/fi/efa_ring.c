@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "util/u_lines.h"
+
 struct efa_ring {
 	struct u_lock lock; /* of all below */
 	uint32_t head, tail; /* free-running */
@@ -29,9 +31,10 @@ struct efa_ring *efa_ring_new(size_t size, bool locked, int event)
 
 	while (n < size && n < UINT32_C(1) << 24)
 		n *= 2;
-	ring = calloc(1, sizeof(*ring) + n * sizeof(ring->comp[0]));
+	ring = u_lines_raw(sizeof(*ring) + n * sizeof(ring->comp[0]));
 	if (!ring)
 		return NULL;
+	memset(ring, 0, sizeof(*ring));
 	u_lock_init(&ring->lock, locked);
 	ring->mask = n - 1;
 	ring->event = event;

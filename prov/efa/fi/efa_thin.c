@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "util/u_hash.h"
+#include "util/u_lines.h"
 #include "util/u_time.h"
 
 #define BATCH 16
@@ -290,7 +291,7 @@ static int open_queue_pair(struct efa_thin *thin)
 
 int efa_thin_open(struct efa_ep *ep, struct efa_thin **out)
 {
-	struct efa_thin *thin = calloc(1, sizeof(*thin));
+	struct efa_thin *thin = u_lines_new(sizeof(*thin));
 	int ret;
 
 	if (!thin)

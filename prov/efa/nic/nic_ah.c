@@ -10,6 +10,8 @@
 
 #include "nic_gid.h"
 
+#include "util/u_lines.h"
+
 int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
 		struct nic_ah **out)
 {
@@ -20,7 +22,7 @@ int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
 	    !nic_gid_is_set(addr->gid))
 		return -EINVAL;
 	memcpy(id.gid, addr->gid, sizeof(id.gid));
-	ah = calloc(1, sizeof(*ah));
+	ah = u_lines_new(sizeof(*ah));
 	if (!ah)
 		return -ENOMEM;
 	ah->path = nic_path_get(qp, &id);

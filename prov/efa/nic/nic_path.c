@@ -12,6 +12,7 @@
 #include "nic_bell.h"
 #include "nic_gid.h"
 #include "util/u_hash.h"
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 uint32_t nic_id_bucket(const struct wire_shm_id *id)
@@ -35,7 +36,7 @@ bool nic_id_same(const struct wire_shm_id *a, const struct wire_shm_id *b)
 static struct nic_path *path_new(struct nic_qp *qp,
 				 const struct wire_shm_id *id)
 {
-	struct nic_path *p = calloc(1, sizeof(*p));
+	struct nic_path *p = u_lines_new(sizeof(*p));
 
 	if (!p)
 		return NULL;

@@ -12,9 +12,11 @@
 
 #include "nic_claim.h"
 
+#include "util/u_lines.h"
+
 static int qp_alloc_queues(struct nic_qp *qp)
 {
-	qp->done = calloc(NIC_DONE_MAX, sizeof(*qp->done));
+	qp->done = u_lines_raw(NIC_DONE_MAX * sizeof(*qp->done));
 	if (!qp->done)
 		return -ENOMEM;
 	if (qp->type == NIC_QP_RDM)
@@ -39,11 +41,10 @@ static void qp_free(struct nic_qp *qp)
 
 static struct nic_qp *qp_alloc(struct nic *nic, enum nic_qp_type type)
 {
-	struct nic_qp *qp;
+	struct nic_qp *qp = u_lines_new(sizeof(*qp));
 
-	if (posix_memalign((void **)&qp, U_LINE, sizeof(*qp)))
+	if (!qp)
 		return NULL;
-	memset(qp, 0, sizeof(*qp));
 	qp->nic = nic;
 	qp->type = type;
 	memcpy(qp->self.gid, nic->info.gid, sizeof(qp->self.gid));

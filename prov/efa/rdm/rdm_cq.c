@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 #define RING_MIN 64u /* entries */
@@ -29,7 +30,7 @@ struct rdm_cq *rdm_cq_new(size_t size, bool locked)
 
 	while (entries < size && entries < RING_MAX)
 		entries *= 2;
-	cq = calloc(1, sizeof(*cq));
+	cq = u_lines_new(sizeof(*cq));
 	if (!cq)
 		return NULL;
 	cq->ring = ring_new(entries);

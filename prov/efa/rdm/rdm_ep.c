@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "util/u_hash.h"
+#include "util/u_lines.h"
 #include "util/u_time.h"
 
 #define LOOK_POLLS 256
@@ -82,14 +83,14 @@ static uint32_t draw_connid(void)
 
 int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 {
-	struct rdm_ep *ep = calloc(1, sizeof(*ep));
+	struct rdm_ep *ep = u_lines_new(sizeof(*ep));
 	int ret = -ENOMEM;
 
 	if (!ep)
 		return -ENOMEM;
 	ep->config = *config;
 	limits_set(ep);
-	ep->scratch = malloc(ep->mtu);
+	ep->scratch = u_lines_raw(ep->mtu);
 	if (!ep->scratch)
 		goto free_struct;
 	ep->looks = 1; /* no peer was awaited at it */

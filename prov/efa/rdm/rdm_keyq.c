@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "util/u_lines.h"
+
 int rdm_keyq_init(struct rdm_keyq *q, uint32_t bits)
 {
 	assert(bits >= 1 && bits <= 31);
-	q->bucket = calloc((size_t)1 << bits, sizeof(*q->bucket));
+	q->bucket = u_lines_new(sizeof(*q->bucket) << bits);
 	if (!q->bucket)
 		return -ENOMEM;
 	q->shift = 64 - bits;

@@ -13,6 +13,7 @@
 
 #include "srd/srd_priv.h"
 #include "util/u_hash.h"
+#include "util/u_lines.h"
 
 /* A path that failed is tried again after so long. */
 #define PROBE_MIN (10 * U_MSEC)
@@ -136,7 +137,7 @@ static void derive(struct srd *s)
 
 int srd_open(const struct srd_config *config, uint64_t now, struct srd **out)
 {
-	struct srd *s = calloc(1, sizeof(*s));
+	struct srd *s = u_lines_new(sizeof(*s));
 	int err;
 
 	if (!s)

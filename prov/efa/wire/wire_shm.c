@@ -8,6 +8,7 @@
 
 #include "wire/wire_shm_priv.h"
 
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 #include <errno.h>
@@ -68,7 +69,7 @@ static int private_alloc(struct wire_shm *w, const char *dir)
 		w->lane[i].number = i;
 	w->who = calloc(w->lanes, sizeof(*w->who));
 	w->hot = calloc(w->lanes, sizeof(*w->hot));
-	w->lent = calloc(w->lanes, sizeof(*w->lent));
+	w->lent = u_lines_raw(w->lanes * sizeof(*w->lent));
 	w->closing = calloc(w->lanes, sizeof(*w->closing));
 	return w->who && w->hot && w->lent && w->closing ? 0 : -ENOMEM;
 }
@@ -132,7 +133,7 @@ int wire_shm_open(const struct wire_shm_config *config,
 	rc = config_check(config, self);
 	if (rc)
 		return rc;
-	w = calloc(1, sizeof(*w));
+	w = u_lines_new(sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	config_take(w, config);

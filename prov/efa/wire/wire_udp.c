@@ -9,6 +9,7 @@
 
 #include "wire/wire_udp_priv.h"
 
+#include "util/u_lines.h"
 #include "util/u_log.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ int wire_udp_open(const struct wire_udp_config *config, int fd,
 	rc = config_check(config, fd, &port);
 	if (rc)
 		return rc;
-	w = calloc(1, sizeof(*w));
+	w = u_lines_new(sizeof(*w));
 	if (!w)
 		return -ENOMEM;
 	config_take(w, config);
