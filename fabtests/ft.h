@@ -80,6 +80,7 @@ struct ft_options {
 	bool tagged;
 	bool verbose;
 	enum ft_wait wait;
+	bool verify; /* check every byte */
 	bool dist; /* print the slow end of a distribution too */
 	const char *timeline; /* file for the times of windows, or NULL */
 	size_t iterations; /* 0: chosen by size */
@@ -98,12 +99,12 @@ struct ft_request {
 	uint64_t mode; /* added to CONTEXT and CONTEXT2 */
 	uint64_t order; /* of messages, both directions */
 	enum fi_ep_type type; /* 0: FI_EP_RDM */
-	enum fi_threading threading; /* 0: FI_THREAD_DOMAIN */
 	enum fi_cq_format format; /* 0: FI_CQ_FORMAT_CONTEXT */
 	enum fi_wait_obj wait_obj; /* of queues and counter; FI_WAIT_NONE */
 	bool counter; /* ft.rxcntr, which counts receives */
 	bool automatic; /* progress of data */
 	size_t rx_size; /* receives that will be posted */
+	enum fi_threading threading; /* 0: FI_THREAD_DOMAIN */
 	bool optional; /* ft_open() may return -FI_ENODATA */
 };
 
@@ -163,6 +164,8 @@ void ft_insert_self(struct ft *ft);
 int ft_open_domain(struct ft *ft, const struct ft_request *request);
 void ft_open_ep(struct ft *ft, const struct ft_request *request);
 void ft_close_ep(struct ft *ft);
+/* Sets ft.peer to the endpoint that the peer meets us by at this time. */
+void ft_meet(struct ft *ft);
 void ft_introduce(const struct ft *ft); /* one line of output */
 struct ft_buf ft_buf_new(struct ft *ft, size_t size);
 void ft_buf_free(struct ft_buf *buf);

@@ -164,7 +164,7 @@ void ft_insert_self(struct ft *ft)
 	ft->self = insert(ft, &own);
 }
 
-static void exchange_addresses(struct ft *ft)
+void ft_meet(struct ft *ft)
 {
 	struct address own, peer;
 
@@ -199,7 +199,7 @@ int ft_open(struct ft *ft, const struct ft_request *request)
 	if (ret)
 		return ret;
 	ft_open_ep(ft, request);
-	exchange_addresses(ft);
+	ft_meet(ft);
 	if (ft->client)
 		ft_introduce(ft);
 	return 0;

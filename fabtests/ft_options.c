@@ -29,6 +29,7 @@ static const struct option long_options[] = {
 	{ "skip", required_argument, NULL, 'X' },
 	{ "only", required_argument, NULL, 'O' },
 	{ "max", required_argument, NULL, 'M' },
+	{ "verify", no_argument, NULL, 'V' },
 	{ "dist", no_argument, NULL, 'D' },
 	{ "timeline", required_argument, NULL, 'T' },
 	{ "cycles", required_argument, NULL, 'C' },
@@ -57,6 +58,7 @@ static const struct option_help {
 	{ 'M', "--max SIZE    largest message" },
 	{ 'R', "--seed N      of the random sizes and orders" },
 	{ 'w', "-w sread|fd   sleep while nothing comes" },
+	{ 'V', "--verify      check every byte; not for figures" },
 	{ 'D', "--dist        print the distribution: p50 p99 p99.9 max" },
 	{ 'T', "--timeline F  write when each window ended: ns, bytes" },
 	{ 'C', "--cycles N    how often" },
@@ -261,6 +263,9 @@ static void take_option(struct ft *ft, int c)
 		break;
 	case 'w':
 		opt->wait = parse_wait(optarg);
+		break;
+	case 'V':
+		opt->verify = true;
 		break;
 	case 'D':
 		opt->dist = true;
