@@ -173,7 +173,24 @@ static void nic_srd_refused__retries_end(void **state)
 	assert_int_equal(nic_post_recv(t->b.qp, 4, buf, 8), 0);
 	assert_int_equal(send_to_end(t, 8, 0, 0, "x", 1), NIC_OK);
 	assert_int_equal(nt_wait(&t->b, NULL)->id, 4);
+	nt_idle(&t->b); /* finds that none is posted */
 	assert_int_equal(send_to_end(t, 9, 0, 0, "x", 1), NIC_RNR);
+}
+
+/* Who posts the next receive before he looks again holds up nobody. */
+static void nic_srd_refused__not_between_receives(void **state)
+{
+	struct nt *t = *state;
+	char buf[8];
+
+	nic_qp_set_rnr_retries(t->a.qp, 0);
+	assert_int_equal(nic_post_recv(t->b.qp, 4, buf, 8), 0);
+	assert_int_equal(send_to_end(t, 1, 0, 0, "x", 1), NIC_OK);
+	assert_int_equal(nt_wait(&t->b, NULL)->id, 4);
+	assert_int_equal(send_to_end(t, 2, 0, 0, "y", 1), NIC_OK);
+	assert_int_equal(nic_post_recv(t->b.qp, 5, buf, 8), 0);
+	assert_int_equal(nt_wait(&t->b, NULL)->id, 5);
+	assert_int_equal(buf[0], 'y');
 }
 
 static void nic_send__longer_than_receives(void **state)
@@ -411,6 +428,7 @@ int main(void)
 		EACH(nic_srd_take__two_elements),
 		EACH(nic_srd_refused__for_ever),
 		EACH(nic_srd_refused__retries_end),
+		SHM(nic_srd_refused__not_between_receives),
 		EACH(nic_send__longer_than_receives),
 		EACH(nic_srd_take__short_receive_says_so),
 		SHM(nic_srd_poll__holds_what_was_on_its_way),

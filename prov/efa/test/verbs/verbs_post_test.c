@@ -326,6 +326,7 @@ static void status__no_receive(void **state)
 	assert_int_equal(ibv_modify_qp(t->a.qp, &attr, IBV_QP_STATE), 0);
 	vt_to_rts(t->a.qp, 7);
 	vt_wait(&t->b);
+	assert_true(vt_is_empty(&t->b));
 	assert_int_equal(vt_send(&t->a, &t->b, 3, 8), 0);
 	for (int i = 0; i < 1000; i++)
 		assert_true(vt_is_empty(&t->a));
