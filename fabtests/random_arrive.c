@@ -301,7 +301,8 @@ static void lost(struct rnd_op *op, const struct rnd_entry *entry)
 
 static void discarded(struct rnd_op *op, const struct rnd_entry *entry)
 {
-	if (entry->err || entry->len != op->msg->len)
+	if ((entry->err && !rnd_is_dead(op->ep->w, op->peer)) ||
+	    entry->len != op->msg->len)
 		rnd_fail(op->ep->w,
 			 "a claimed message that was discarded: %s, "
 			 "%zu bytes, not %zu",

@@ -74,13 +74,20 @@ static void print_command(const struct rnd *w)
 		w->opt.wrong ? "" : " -W");
 }
 
+/* When the first process ends, the others are killed: whoever speaks may. */
+static _Noreturn void leave(void)
+{
+	sleep(1);
+	_exit(EXIT_FAILURE);
+}
+
 _Noreturn void rnd_fail(struct rnd *w, const char *format, ...)
 {
 	va_list args;
 
 	/* Of several workers the first one speaks. */
 	if (atomic_exchange(&w->world->failed, true))
-		_exit(EXIT_FAILURE);
+		leave();
 	fflush(stdout);
 	fprintf(stderr,
 		"efa_random: worker %d, epoch %" PRIu64 ", step %" PRIu64
@@ -177,7 +184,7 @@ void rnd_idle(struct rnd *w, bool idle)
 	if (atomic_load(&w->world->hung))
 		print_state(w);
 	if (atomic_load(&w->world->failed))
-		_exit(EXIT_FAILURE);
+		leave();
 	now = ft_now();
 	if (!ft->idle_since)
 		ft->idle_since = now;
