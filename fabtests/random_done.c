@@ -201,13 +201,19 @@ static bool is_noted(const struct rnd_note *note, const struct rnd_entry *entry)
 	       (!entry->has_len || entry->len == note->len);
 }
 
-static bool take_note(struct rnd *w, const struct rnd_entry *entry, int to)
+/*
+ * Where entries have no data, one may be taken for another: of the dead last,
+ * as theirs need not come.
+ */
+static bool take_note(struct rnd *w, const struct rnd_entry *entry, int to,
+		      bool dead)
 {
 	for (unsigned int from = 0; from < w->opt.endpoints; from++)
 		for (int i = 0; i < RND_OPEN; i++) {
 			struct rnd_note *note = &w->world->note[from][to][i];
 
-			if (!is_noted(note, entry))
+			if (rnd_is_dead(w, (int)from) != dead ||
+			    !is_noted(note, entry))
 				continue;
 			note->data = 0;
 			return true;
@@ -223,7 +229,9 @@ static void written(struct rnd *w, const struct rnd_entry *entry)
 		rnd_fail(w, "an entry of nothing, flags %llx",
 			 (unsigned long long)entry->flags);
 	for (unsigned int i = 0; i < w->opt.endpoints; i++)
-		if (w->ep[i].rx == entry->cq && take_note(w, entry, (int)i))
+		if (w->ep[i].rx == entry->cq &&
+		    (take_note(w, entry, (int)i, false) ||
+		     take_note(w, entry, (int)i, true)))
 			return;
 	if (!rnd_any_dead(w))
 		rnd_fail(w,

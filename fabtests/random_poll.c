@@ -159,11 +159,16 @@ static bool drive_ep(struct rnd_ep *e)
 
 void rnd_drive(struct rnd *w)
 {
-	bool any = false;
+	bool any = false, open = false;
 
 	w->turns++;
-	for (unsigned int i = 0; i < w->opt.endpoints; i++)
+	for (unsigned int i = 0; i < w->opt.endpoints; i++) {
+		open |= w->ep[i].open;
 		if (w->ep[i].open)
 			any |= drive_ep(&w->ep[i]);
+	}
+	/* Who has none left waits for the others. */
 	rnd_idle(w, !any);
+	if (!open)
+		w->ft.idle_since = 0;
 }
