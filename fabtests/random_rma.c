@@ -100,25 +100,18 @@ static bool lacks_right(const struct access *a)
 static void make_wrong(struct rnd *w, struct access *a)
 {
 	const struct rnd_slot *slot = a->slot;
+	bool is_renewed = slot->old_key && slot->old_key != slot->key;
+	uint64_t how = rnd_below(w, 4);
 
-	switch (rnd_below(w, 4)) {
-	case 0:
+	if (how == 0)
 		a->key = rnd_wrong_key(a->key);
-		break;
-	case 1:
-		if (slot->old_key && slot->old_key != slot->key) {
-			a->key = slot->old_key;
-			break;
-		}
-		/* fall through */
-	case 2:
+	else if (how == 1 && is_renewed)
+		a->key = slot->old_key;
+	else if (how <= 2)
 		a->addr = slot->addr + slot->size - a->op->mem.len + 1 +
 			  rnd_below(w, 200);
-		break;
-	default:
+	else
 		a->addr = slot->addr - 1 - rnd_below(w, a->op->mem.len);
-		break;
-	}
 	a->op->wrong = true;
 }
 
