@@ -38,12 +38,15 @@ int wire_ud_asker_init(struct wire_ud *w)
 void wire_ud_asker_fini(struct wire_ud *w)
 {
 	struct wire_ud_asker *a = &w->asker;
+	bool to_join[WIRE_UD_HELPERS];
 
 	pthread_mutex_lock(&a->lock);
 	a->stop = true;
+	for (uint32_t i = 0; i < WIRE_UD_HELPERS; i++)
+		to_join[i] = a->helper[i].state != WIRE_UD_HELPER_NONE;
 	pthread_mutex_unlock(&a->lock);
 	for (uint32_t i = 0; i < WIRE_UD_HELPERS; i++)
-		if (a->helper[i].state != WIRE_UD_HELPER_NONE)
+		if (to_join[i])
 			pthread_join(a->helper[i].thread, NULL);
 	for (uint32_t i = 0; i < WIRE_UD_ASKS; i++)
 		if (a->ask[i].state == WIRE_UD_ASK_DONE && a->ask[i].ah)
