@@ -391,6 +391,18 @@ static void two_threads__share_no_line(void **state)
 	free(lines);
 }
 
+/* Some versions cannot read what some compilers write for debuggers. */
+static bool valgrind_can_run_us(void)
+{
+	char self[4096] = "", command[4200];
+
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) <= 0)
+		return false;
+	snprintf(command, sizeof(command),
+		 "valgrind --tool=none '%s' nothing >/dev/null 2>&1", self);
+	return system(command) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest driven[] = {
@@ -400,11 +412,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_threads__share_no_line),
 	};
 
+	if (argc > 1 && !strcmp(argv[1], "nothing"))
+		return 0;
 	if (argc > 1)
 		return cmocka_run_group_tests(driven, fixture_group_setup,
 					      fixture_group_teardown);
-	if (SANITIZED || system("valgrind --version >/dev/null 2>&1")) {
-		printf("no valgrind, or a sanitizer: skipped\n");
+	if (SANITIZED || !valgrind_can_run_us()) {
+		printf("no valgrind that runs this, or a sanitizer: skipped\n");
 		return 77;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
