@@ -22,10 +22,13 @@
 #include "nic_priv.h"
 #include "util/u_hash.h"
 #include "util/u_log.h"
+#include "util/u_time.h"
 #include "wire/wire_ud.h"
 
 /* Numbers of somebody else's choice that are tried. */
 #define TRIES 64
+/* Nobody sends a datagram again; the system lets one wait as long. */
+#define DATAGRAM_PATIENCE (2 * U_SEC)
 
 static int claim_segment(struct nic_qp *qp)
 {
@@ -158,6 +161,7 @@ static int claim_number(struct nic_qp *qp)
 		.qkey = qp->self.connid,
 		.paths = nic->config.paths,
 		.rx_bytes = nic->config.socket_buffer,
+		.patience = qp->type == NIC_QP_UD ? DATAGRAM_PATIENCE : 0,
 	};
 	int rc = wire_ud_open(&c, &qp->far.wire);
 

@@ -166,7 +166,7 @@ int wire_ud_open(const struct wire_ud_config *config, struct wire **out)
 	rc = wire_ud_mem_init(w, rx_wanted(w, config->rx_bytes));
 	if (rc)
 		goto close_device;
-	rc = wire_ud_hosts_init(w);
+	rc = wire_ud_hosts_init(w, config->patience);
 	if (rc)
 		goto unpin;
 	rc = wire_ud_asker_init(w);

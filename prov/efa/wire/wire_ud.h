@@ -62,6 +62,8 @@ struct wire_ud_config {
 	uint32_t paths; /* 1..WIRE_UD_PATHS_MAX */
 	uint32_t rx_bytes; /* buffers of the receiving queue pair; less where
 			      no more memory may be pinned; 0: 4 MiB */
+	uint64_t patience; /* ns that the first packet to a host waits for the
+			      way there, then it is lost; 0: 10 ms */
 };
 
 /*

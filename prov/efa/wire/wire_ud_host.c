@@ -26,14 +26,14 @@
 
 #define BAD_FOR U_SEC /* what has no way */
 #define PAUSE (50 * U_MSEC) /* after a question, doubled each time up to that */
-#define PATIENCE (10 * U_MSEC) /* of a first packet, with its handle */
+#define PATIENCE (10 * U_MSEC) /* of a first packet, unless told otherwise */
 #define HOP_LIMIT 64
 #define FLOW_LABEL 0xfffff
 
-int wire_ud_hosts_init(struct wire_ud *w)
+int wire_ud_hosts_init(struct wire_ud *w, uint64_t patience)
 {
 	w->hosts.max = WIRE_UD_HOSTS;
-	w->hosts.patience = PATIENCE;
+	w->hosts.patience = patience ? patience : PATIENCE;
 	w->hosts.host = calloc(w->hosts.max, sizeof(*w->hosts.host));
 	return w->hosts.host ? 0 : -ENOMEM;
 }

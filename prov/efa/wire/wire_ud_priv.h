@@ -219,7 +219,7 @@ void wire_ud_qp_revive(struct wire_ud *w, uint64_t now);
 
 /* wire_ud_host.c: address handles */
 
-int wire_ud_hosts_init(struct wire_ud *w);
+int wire_ud_hosts_init(struct wire_ud *w, uint64_t patience);
 void wire_ud_hosts_fini(struct wire_ud *w);
 /*
  * The handle to gid by a path; if there is none it is asked for, which takes a

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -319,6 +321,32 @@ static void nic_send__address_that_answers_late(void **state)
 
 /* --- datagrams --- */
 
+static void *answer_late(void *arg)
+{
+	uint64_t end = u_now() + 50 * U_MSEC;
+
+	while (u_now() < end)
+		sched_yield();
+	fake_set(&fake.ah_wait, 0);
+	return arg;
+}
+
+/* Nobody would send it again. */
+static void nic_send__first_datagram_waits_for_its_way(void **state)
+{
+	static uint8_t buf[NIC_MTU + NIC_UD_PREFIX];
+	struct iovec iov = { (void *)(uintptr_t) "x", 1 };
+	struct nt *t = *state;
+	pthread_t thread;
+
+	assert_int_equal(nic_post_recv(t->b.qp, 5, buf, sizeof(buf)), 0);
+	fake_set(&fake.ah_wait, 1);
+	assert_int_equal(pthread_create(&thread, NULL, answer_late, NULL), 0);
+	assert_int_equal(nic_send(t->ab, 1, 0, 0, NULL, 0, &iov, 1, 1), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(nt_wait(&t->b, NULL)->id, 5);
+}
+
 static void nic_send__datagrams_have_a_limit(void **state)
 {
 	struct nt *t = *state;
@@ -363,6 +391,7 @@ int main(void)
 		ON(setup_far, nic_send__ends_when_the_device_is_gone),
 		ON(setup_far, nic_send__no_way_to_the_address),
 		ON(setup_far, nic_send__address_that_answers_late),
+		ON(setup_ud, nic_send__first_datagram_waits_for_its_way),
 		ON(setup_ud, nic_send__datagrams_have_a_limit),
 	};
 
