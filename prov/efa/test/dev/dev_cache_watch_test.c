@@ -15,23 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "test/sanitized.h"
 #include "util/u_base.h"
 #include "util/u_log.h"
 
 #define OLD 1
 #define NEW 2
-
-/* The thread sanitizer ends a child of threads that starts one. */
-#if defined(__SANITIZE_THREAD__)
-#define CHILD_HAS_THREADS 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define CHILD_HAS_THREADS 0
-#endif
-#endif
-#ifndef CHILD_HAS_THREADS
-#define CHILD_HAS_THREADS 1
-#endif
 
 static void open_rig(struct rig *r)
 {
@@ -407,7 +396,7 @@ static int use_as_child(struct rig *r, struct dev_cache_entry *held, char *p,
 	/* Nobody would answer if this waited. */
 	madvise(p, len, MADV_DONTNEED);
 	munmap(p + len / 2, len / 2);
-	if (!CHILD_HAS_THREADS)
+	if (SANITIZED_THREAD) /* ends a child of threads that starts one */
 		return 0;
 	rig_open(&own, 0, 0, DEV_CACHE_UFFD);
 	p[0] = OLD;

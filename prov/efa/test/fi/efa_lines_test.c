@@ -25,15 +25,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED \
-	(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED 0
-#endif
+#include "test/sanitized.h"
 
 #define MARKS UINT64_C(0x100000000000) /* address of the page of marks */
 #define STACKS UINT64_C(0x110000000000) /* of those of the threads */
@@ -417,7 +409,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return cmocka_run_group_tests(driven, fixture_group_setup,
 					      fixture_group_teardown);
-	if (SANITIZED || !valgrind_can_run_us()) {
+	if (SANITIZED_ADDRESS || SANITIZED_THREAD || !valgrind_can_run_us()) {
 		printf("no valgrind that runs this, or a sanitizer: skipped\n");
 		return 77;
 	}

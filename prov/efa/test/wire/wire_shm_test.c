@@ -4,6 +4,7 @@
  */
 #include "wire_shm_fixture.h"
 
+#include "test/sanitized.h"
 #include "util/u_base.h"
 
 #include <errno.h>
@@ -14,14 +15,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define HAVE_TSAN 1
-#elif defined(__has_feature)
-#define HAVE_TSAN __has_feature(thread_sanitizer)
-#else
-#define HAVE_TSAN 0
-#endif
 
 #define SEG_B "efa-%u-00000000000000000000ffff7f000001-2"
 
@@ -387,7 +380,7 @@ static void wire_shm_send__and_poll_make_no_system_call(void **state)
 	struct fixture *f = *state;
 	struct child c;
 
-	if (HAVE_TSAN)
+	if (SANITIZED_THREAD)
 		skip(); /* makes some itself */
 	/* The lane is known from here on. */
 	poll_drop(f->b);
