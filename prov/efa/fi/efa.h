@@ -11,8 +11,9 @@
  * does not close while there are any (-FI_EBUSY).
  *
  * Locks in rising rank: efa_domain.lock, efa_watch.lock (of queues and
- * counters) or efa_av.lock, efa_ep.lock, efa_ring.lock, then those of rdm. Which of them are on follows
- * from the threading model of the domain: efa_domain_locks().
+ * counters) or efa_av.lock, efa_ep.lock, efa_ring.lock, then those of rdm.
+ * Which of them are on follows from the threading model of the domain:
+ * efa_domain_locks().
  */
 #ifndef EFA_H
 #define EFA_H
@@ -345,8 +346,8 @@ struct efa_ep_opt {
 struct efa_ep {
 	struct efa_handle own;
 	/* data path; const once enabled */
-	struct rdm_ep *rdm; /* NULL before, and for datagrams */
-	struct efa_thin *thin; /* NULL before, and for RDM */
+	struct rdm_ep *rdm; /* NULL before, and in thin ones */
+	struct efa_thin *thin; /* NULL before, and in others */
 	uint64_t any_source; /* ORed to the source of receives: all ones
 				unless FI_DIRECTED_RECV was asked for */
 	uint32_t tx_always; /* RDM_COMPLETION without selective completion */

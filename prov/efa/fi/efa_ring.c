@@ -53,13 +53,7 @@ void efa_ring_free(struct efa_ring *ring)
 
 bool efa_ring_reserve(struct efa_ring *ring)
 {
-	bool room;
-
-	u_lock(&ring->lock);
-	room = ring->tail - ring->head + ring->reserved <= ring->mask; /* I1 */
-	ring->reserved += room;
-	u_unlock(&ring->lock);
-	return room;
+	return efa_ring_reserve_some(ring, 1) == 1;
 }
 
 int efa_ring_reserve_some(struct efa_ring *ring, int n)
@@ -67,7 +61,8 @@ int efa_ring_reserve_some(struct efa_ring *ring, int n)
 	uint32_t room;
 
 	u_lock(&ring->lock);
-	room = ring->mask + 1 - ring->reserved - (ring->tail - ring->head);
+	room = ring->mask + 1 - ring->reserved -
+	       (ring->tail - ring->head); /* I1 */
 	n = (int)u_min(room, (uint32_t)n);
 	ring->reserved += (uint32_t)n;
 	u_unlock(&ring->lock);

@@ -136,56 +136,49 @@ void efa_watch_remove(struct efa_watch *watch, struct efa_ep *ep)
 
 /* ---- waiting ------------------------------------------------------------- */
 
-bool efa_watch_arm(struct efa_watch *watch)
+/* Of all endpoints what one of them, locked, says. */
+static uint64_t sum(struct efa_watch *watch, uint64_t (*of)(struct efa_ep *ep))
 {
-	bool busy = false;
-	struct efa_ep *ep;
+	uint64_t total = 0;
 
 	u_lock(&watch->lock);
 	for (size_t i = 0; i < watch->n; i++) {
-		ep = watch->ep[i];
-		u_lock(&ep->lock);
-		if (ep->rdm)
-			busy |= rdm_ep_arm(ep->rdm) != 0;
-		else
-			busy |= efa_thin_arm(ep->thin) != 0;
-		u_unlock(&ep->lock);
+		u_lock(&watch->ep[i]->lock);
+		total += of(watch->ep[i]);
+		u_unlock(&watch->ep[i]->lock);
 	}
 	u_unlock(&watch->lock);
-	return busy;
+	return total;
+}
+
+static uint64_t arm_one(struct efa_ep *ep)
+{
+	return (ep->rdm ? rdm_ep_arm(ep->rdm) : efa_thin_arm(ep->thin)) != 0;
+}
+
+static uint64_t bursts_of(struct efa_ep *ep)
+{
+	return ep->rdm ? rdm_ep_stats(ep->rdm)->bursts : 0;
+}
+
+static uint64_t is_unarmed(struct efa_ep *ep)
+{
+	return !ep->rdm || !rdm_ep_is_armed(ep->rdm);
+}
+
+bool efa_watch_arm(struct efa_watch *watch)
+{
+	return sum(watch, arm_one) != 0;
 }
 
 uint64_t efa_watch_bursts(struct efa_watch *watch)
 {
-	uint64_t bursts = 0;
-	struct efa_ep *ep;
-
-	u_lock(&watch->lock);
-	for (size_t i = 0; i < watch->n; i++) {
-		ep = watch->ep[i];
-		u_lock(&ep->lock);
-		if (ep->rdm)
-			bursts += rdm_ep_stats(ep->rdm)->bursts;
-		u_unlock(&ep->lock);
-	}
-	u_unlock(&watch->lock);
-	return bursts;
+	return sum(watch, bursts_of);
 }
 
 bool efa_watch_is_armed(struct efa_watch *watch)
 {
-	bool armed = true;
-	struct efa_ep *ep;
-
-	u_lock(&watch->lock);
-	for (size_t i = 0; i < watch->n && armed; i++) {
-		ep = watch->ep[i];
-		u_lock(&ep->lock);
-		armed = ep->rdm && rdm_ep_is_armed(ep->rdm);
-		u_unlock(&ep->lock);
-	}
-	u_unlock(&watch->lock);
-	return armed;
+	return sum(watch, is_unarmed) == 0;
 }
 
 bool efa_watch_is_empty(struct efa_watch *watch)

@@ -38,10 +38,10 @@ bool efa_watch_arm(struct efa_watch *watch);
  * ever. False: the time is over.
  */
 bool efa_watch_sleep(struct efa_watch *watch, int ms);
-/* Changes when the endpoints have handled what came; not of datagrams. */
+/* Changes when the endpoints have handled what came; thin ones do not tell. */
 uint64_t efa_watch_bursts(struct efa_watch *watch);
 bool efa_watch_is_empty(struct efa_watch *watch);
-/* Whether all are armed still. Datagrams do not tell: they are not. */
+/* Whether all are armed still. Thin endpoints do not tell: they are not. */
 bool efa_watch_is_armed(struct efa_watch *watch);
 /* Wakes sleepers; the next one does not sleep. */
 void efa_watch_signal(struct efa_watch *watch);
