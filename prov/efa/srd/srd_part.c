@@ -150,14 +150,13 @@ struct srd_verdict srd_part_take(struct srd *s, struct srd_peer *p,
 	part = find(s, p, d->msg);
 	if (part && is_dead(part))
 		return refuse(SRD_PEER_RESET);
-	if (!part && !s->ready_on)
-		return refuse(SRD_RNR);
-	if (!part && d->total > s->room)
-		return refuse(SRD_BAD_LEN);
-	if (!part)
-		part = begin(s, p, d, now);
-	if (!part)
-		return refuse(SRD_RNR);
+	if (!part) {
+		if (s->ready_on && d->total > s->room)
+			return refuse(SRD_BAD_LEN);
+		part = s->ready_on ? begin(s, p, d, now) : NULL;
+		if (!part)
+			return refuse(SRD_RNR);
+	}
 	if (part->total != d->total || part->has_imm != d->has_imm ||
 	    pkt->payload_len > part->total - part->got) {
 		s->stats.bad_field++;
