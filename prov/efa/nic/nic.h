@@ -267,8 +267,9 @@ int nic_rdma(struct nic_ah *ah, const struct nic_rdma *op);
 /*
  * UD and SRD: a buffer of len bytes for one packet, on UD with its 40-byte
  * prefix, which must lie in the first of several elements. On SRD a write with
- * immediate uses one up too, unless nic_qp_set_unsolicited(). -EAGAIN when the queue (NIC_RECV_MAX) is full,
- * -EINVAL iovcnt above NIC_RECV_IOV or an RDM queue pair.
+ * immediate uses one up too, unless nic_qp_set_unsolicited(). -EAGAIN when the
+ * queue (NIC_RECV_MAX) is full, -EINVAL iovcnt above NIC_RECV_IOV or an RDM
+ * queue pair.
  */
 int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len);
 int nic_post_recvv(struct nic_qp *qp, uint64_t id, const struct iovec *iov,

@@ -8,9 +8,10 @@
  * are ends of writes with immediate, which cannot be refused, if they are to use
  * up a receive. When even that place is full the lanes are left alone.
  *
- * The longest receive posted since there was none is told too, so that a send
- * that cannot fit ends with its sender. With receives of different lengths a
- * message may still meet one that is too short: then that receive says so.
+ * The longest receive posted since peers were told to wait is told too, so that
+ * a send that cannot fit ends with its sender. With receives of different
+ * lengths a message may still meet one that is too short: then that receive says
+ * so.
  */
 #include "nic_priv.h"
 
