@@ -194,6 +194,14 @@ static int resolve(const char *node, const char *service, uint8_t *bytes)
 	return 0;
 }
 
+static bool is_efa(const char *name, const void *addr, size_t bytes)
+{
+	if (addr && bytes != EFA_ADDR_LEN)
+		efa_info(FABRIC, "hints->%s has %zu bytes, an address %d\n",
+			 name, bytes, EFA_ADDR_LEN);
+	return !addr || bytes == EFA_ADDR_LEN;
+}
+
 static int wanted_init(struct wanted *want, const char *node,
 		       const char *service, uint64_t flags,
 		       const struct fi_info *hints)
@@ -202,24 +210,27 @@ static int wanted_init(struct wanted *want, const char *node,
 
 	*want = (struct wanted){ .src = NULL };
 	if (node) {
-		if (resolve(node, service, want->bytes))
+		if (resolve(node, service, want->bytes)) {
+			efa_info(FABRIC, "no address of node %s\n", node);
 			return -FI_ENODATA;
+		}
 		if (source)
 			want->src_gid = want->bytes;
 		else
 			want->dest = want->bytes;
 	} else if (service && !source) {
+		efa_info(FABRIC, "service %s of no node\n", service);
 		return -FI_ENODATA;
 	}
 	if (!hints)
 		return 0;
-	if (hints->src_addr && !source) {
-		if (hints->src_addrlen != EFA_ADDR_LEN)
+	if (!source) {
+		if (!is_efa("src_addr", hints->src_addr, hints->src_addrlen))
 			return -FI_ENODATA;
 		want->src = hints->src_addr;
 	}
-	if (hints->dest_addr && !want->dest) {
-		if (hints->dest_addrlen != EFA_ADDR_LEN)
+	if (!want->dest) {
+		if (!is_efa("dest_addr", hints->dest_addr, hints->dest_addrlen))
 			return -FI_ENODATA;
 		want->dest = hints->dest_addr;
 	}
