@@ -34,6 +34,7 @@ static void open_best(struct verify *v)
 	const struct {
 		uint64_t caps, order;
 	} extras[] = {
+		{ messages | FI_RMA | FI_ATOMIC | FI_FENCE, atomics },
 		{ messages | FI_RMA | FI_ATOMIC, atomics },
 		{ messages | FI_RMA | FI_ATOMIC, 0 },
 		{ messages | FI_RMA, 0 },

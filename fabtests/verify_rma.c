@@ -17,6 +17,8 @@
 #define SETTLE_NS 2000000000u /* for a write that is with the peer's card */
 #define CROWD 64u
 #define CROWD_SIZE (256u << 10)
+#define FENCED 8u /* writes before a fence */
+#define TAG 0x5u
 #define LIMIT_NS 10000000000u
 
 struct window {
@@ -343,6 +345,65 @@ static void rma_crowd(struct verify *v)
 	free(c);
 }
 
+/* ---- a fence --------------------------------------------------------------------- */
+
+static void send_fenced(struct verify *v, struct vf_op *op)
+{
+	struct iovec iov = { v->tx.p, 1 };
+	struct fi_msg_tagged msg = { .msg_iov = &iov,
+				     .desc = &v->tx.desc,
+				     .iov_count = 1,
+				     .addr = v->ft.peer,
+				     .tag = TAG,
+				     .context = op };
+	ssize_t ret;
+
+	*op = (struct vf_op){ 0 };
+	while ((ret = fi_tsendmsg(v->ft.ep, &msg, FI_FENCE | FI_COMPLETION)))
+		vf_again(v, "a fenced send", ret);
+}
+
+/* Who has got the message behind the fence has the writes before it too. */
+static void fence_once(struct verify *v, const struct window *w, bool active)
+{
+	static const enum how hows[] = { WRITE, INJECT, DELIVERY, WRITEV };
+	size_t len[FENCED];
+	uint64_t seed[FENCED];
+	struct vf_op op[FENCED + 1];
+
+	for (size_t i = 0; i < FENCED; i++) {
+		len[i] = vf_random_size(v, i & 1 ? v->ft.inject_size :
+						   CROWD_SIZE - VF_GUARD);
+		seed[i] = v->serial++;
+		vf_guard(v, i * CROWD_SIZE, len[i]);
+		vf_fill(v, i * CROWD_SIZE, len[i], seed[i]);
+	}
+	if (!active)
+		vf_recv(v, &op[FENCED], v->ft.peer, FENCED * CROWD_SIZE, 1, TAG,
+			0);
+	ft_sync(&v->ft);
+	for (size_t i = 0; i < FENCED && active; i++)
+		post(v, w, hows[i % 4], &op[i], i * CROWD_SIZE, len[i]);
+	if (active)
+		send_fenced(v, &op[FENCED]);
+	vf_wait(v, &op[FENCED]);
+	for (size_t i = 0; i < FENCED && !active; i++)
+		vf_expect_bytes(v, i * CROWD_SIZE, len[i], seed[i]);
+	for (size_t i = 0; i < FENCED && active; i++)
+		vf_wait(v, &op[i]);
+	ft_sync(&v->ft);
+}
+
+static void rma_fence(struct verify *v)
+{
+	struct window w;
+
+	window_open(v, &w);
+	for (int i = 0; i < 100; i++)
+		fence_once(v, &w, v->ft.client == (i & 1));
+	window_close(v, &w);
+}
+
 /* ---- what may not be ------------------------------------------------------------------ */
 
 static void refused(struct verify *v, const struct window *w, enum how how,
@@ -429,6 +490,7 @@ const struct vf_case vf_rma_cases[] = {
 	{ "rma_inject", rma_inject, FI_RMA },
 	{ "rma_vectors", rma_vectors, FI_RMA },
 	{ "rma_crowd", rma_crowd, FI_RMA },
+	{ "rma_fence", rma_fence, FI_RMA | FI_FENCE },
 	{ "rma_refused", rma_refused, FI_RMA },
 	{ "rma_closed", rma_closed, FI_RMA },
 	{ NULL, NULL, 0 },

@@ -398,8 +398,22 @@ void efa_handle_set_rx_flags(struct efa_handle *handle, uint64_t op_flags);
 int efa_handle_get_flags(const struct efa_handle *handle, uint64_t *flags);
 int efa_handle_set_flags(struct efa_handle *handle, uint64_t flags);
 
-/* Flags of a transmit call that cannot be served. */
-#define EFA_TX_REFUSED (FI_FENCE | FI_TRIGGER | FI_COMMIT_COMPLETE)
+/* Flags of a transmit call that cannot be served; FI_FENCE only by RDM. */
+#define EFA_TX_REFUSED (FI_TRIGGER | FI_COMMIT_COMPLETE)
+
+/* efa_msg.c: efa_tx_check() of flags that are not served at once. */
+int efa_tx_hold(struct efa_ep *ep, uint64_t flags, fi_addr_t to);
+
+/*
+ * May a transmit call with these flags begin? 0; -FI_EOPNOTSUPP; -FI_EAGAIN:
+ * FI_FENCE, and something that was posted to that peer before is under way.
+ */
+static inline int efa_tx_check(struct efa_ep *ep, uint64_t flags, fi_addr_t to)
+{
+	if (u_likely(!(flags & (EFA_TX_REFUSED | FI_FENCE))))
+		return 0;
+	return efa_tx_hold(ep, flags, to);
+}
 
 /* FI_* flags of one transmit call to enum rdm_flags. */
 static inline uint32_t efa_tx_flags(const struct efa_ep *ep, uint64_t flags)

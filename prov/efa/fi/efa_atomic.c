@@ -193,9 +193,12 @@ static ssize_t post_msg(struct fid_ep *fid, struct call *call,
 			const struct fi_msg_atomic *msg, uint64_t flags)
 {
 	struct efa_ep *ep = efa_ep_of(fid);
+	int ret = efa_tx_check(ep, flags, msg->addr);
 
-	if (flags & (EFA_TX_REFUSED | FI_TAGGED))
+	if (flags & FI_TAGGED)
 		return -FI_EOPNOTSUPP;
+	if (u_unlikely(ret))
+		return ret;
 	if (msg->rma_iov_count != 1)
 		return -FI_EINVAL;
 	call->op = msg->op;

@@ -22,8 +22,9 @@
 #define RMA_CAPS (FI_READ | FI_WRITE | RMA_TARGET_CAPS)
 #define COMM_CAPS (FI_LOCAL_COMM | FI_REMOTE_COMM)
 
-#define TX_CAPS \
-	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_SEND | FI_READ | FI_WRITE)
+#define TX_CAPS                                                        \
+	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_SEND | FI_READ | \
+	 FI_WRITE | FI_FENCE)
 #define RX_CAPS                                                                \
 	(FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_RECV | RMA_TARGET_CAPS | \
 	 FI_DIRECTED_RECV | FI_MULTI_RECV | FI_SOURCE | FI_SOURCE_ERR |        \
@@ -144,7 +145,7 @@ static bool match_caps(struct fi_info *info, uint64_t hint)
 		return true;
 	}
 	caps = add_directions(hint & PRIMARY_CAPS) |
-	       (hint & (FI_SOURCE | DEAR_CAPS));
+	       (hint & (FI_SOURCE | FI_FENCE | DEAR_CAPS));
 	if (caps & FI_RECV)
 		caps |= info->caps & FI_MULTI_RECV;
 	caps |= hint & COMM_CAPS ? hint & COMM_CAPS : COMM_CAPS;

@@ -11,7 +11,7 @@
 #define RDM_CAPS                                                     \
 	(FI_MSG | FI_TAGGED | FI_SEND | FI_RECV | FI_DIRECTED_RECV | \
 	 FI_MULTI_RECV | FI_SOURCE | FI_SOURCE_ERR | FI_LOCAL_COMM | \
-	 FI_REMOTE_COMM)
+	 FI_REMOTE_COMM | FI_FENCE)
 #define RMA_CAPS \
 	(FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE)
 /* Kept by numbers in the packets, whatever the order they come in. */

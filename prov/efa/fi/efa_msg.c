@@ -62,6 +62,18 @@ static ssize_t msg_recvmsg(struct fid_ep *ep, const struct fi_msg *msg,
 
 /* ---- sending ------------------------------------------------------------- */
 
+U_COLD int efa_tx_hold(struct efa_ep *ep, uint64_t flags, fi_addr_t to)
+{
+	bool settled;
+
+	if ((flags & EFA_TX_REFUSED) || !ep->rdm)
+		return -FI_EOPNOTSUPP;
+	u_lock(&ep->lock);
+	settled = rdm_is_settled(ep->rdm, to);
+	u_unlock(&ep->lock);
+	return settled ? 0 : -FI_EAGAIN;
+}
+
 static ssize_t msg_send(struct fid_ep *fid, const void *buf, size_t len,
 			void *desc, fi_addr_t dest, void *context)
 {
@@ -88,11 +100,12 @@ static ssize_t msg_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 			   uint64_t flags)
 {
 	struct efa_ep *ep = efa_ep_of(fid);
+	int ret = efa_tx_check(ep, flags, msg->addr);
 
 	if (msg->iov_count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	if (flags & EFA_TX_REFUSED)
-		return -FI_EOPNOTSUPP;
+	if (u_unlikely(ret))
+		return ret;
 	return efa_post_send(ep, msg->msg_iov, msg->iov_count,
 			     efa_tx_flags(ep, flags), msg->data, msg->addr, 0,
 			     msg->context);

@@ -119,9 +119,10 @@ static ssize_t post_msg(struct fid_ep *fid, const struct fi_msg_rma *msg,
 	struct efa_ep *ep = efa_ep_of(fid);
 	struct dev_range at[RDM_IOV_MAX];
 	struct rma_call call;
+	int ret = efa_tx_check(ep, flags, msg->addr);
 
-	if (flags & EFA_TX_REFUSED)
-		return -FI_EOPNOTSUPP;
+	if (u_unlikely(ret))
+		return ret;
 	if (!take_ranges(ep->domain, msg, at))
 		return -FI_EINVAL;
 	call = (struct rma_call){

@@ -76,11 +76,12 @@ static ssize_t tagged_sendmsg(struct fid_ep *fid,
 			      const struct fi_msg_tagged *msg, uint64_t flags)
 {
 	struct efa_ep *ep = efa_ep_of(fid);
+	int ret = efa_tx_check(ep, flags, msg->addr);
 
 	if (msg->iov_count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	if (flags & EFA_TX_REFUSED)
-		return -FI_EOPNOTSUPP;
+	if (u_unlikely(ret))
+		return ret;
 	return efa_post_send(ep, msg->msg_iov, msg->iov_count,
 			     efa_tx_flags(ep, flags) | RDM_TAGGED, msg->data,
 			     msg->addr, msg->tag, msg->context);

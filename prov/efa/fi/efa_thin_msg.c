@@ -53,7 +53,7 @@ static ssize_t thin_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 			    uint64_t flags)
 {
 	struct efa_ep *ep = efa_ep_of(fid);
-	uint64_t refused = EFA_TX_REFUSED;
+	uint64_t refused = EFA_TX_REFUSED | FI_FENCE;
 
 	/* Where nothing comes back nobody can know. */
 	if (ep->domain->kind == EFA_DGRAM)

@@ -293,6 +293,9 @@ struct rdm_send {
  */
 int rdm_send(struct rdm_ep *ep, const struct rdm_send *op);
 
+/* Nothing that was posted to that index is under way any more. */
+bool rdm_is_settled(struct rdm_ep *ep, uint64_t to);
+
 struct rdm_recv {
 	const struct iovec *iov; /* copied */
 	uint32_t iovcnt; /* 0..RDM_IOV_MAX; 1 with RDM_MULTI_RECV */

@@ -172,3 +172,10 @@ int rdm_send(struct rdm_ep *ep, const struct rdm_send *op)
 	}
 	return send_slow(ep, peer, op, len);
 }
+
+bool rdm_is_settled(struct rdm_ep *ep, uint64_t to)
+{
+	const struct rdm_peer *peer = rdm_peer_at(ep, to);
+
+	return !peer || TAILQ_EMPTY(&peer->txs);
+}

@@ -97,15 +97,25 @@ static void caps__unknown_ones(void **state)
 {
 	static const uint64_t unknown[] = {
 		FI_MULTICAST,	   FI_COLLECTIVE,     FI_TRIGGER,
-		FI_FENCE,	   FI_HMEM,	      FI_SHARED_AV,
-		FI_NAMED_RX_CTX,   FI_PEER,	      UINT64_C(1) << 45,
-		UINT64_C(1) << 46, UINT64_C(1) << 48,
+		FI_HMEM,	   FI_SHARED_AV,      FI_NAMED_RX_CTX,
+		FI_PEER,	   UINT64_C(1) << 45, UINT64_C(1) << 46,
+		UINT64_C(1) << 48,
 	};
 
 	for (size_t i = 0; i < u_array_size(unknown); i++) {
 		hints->caps = FI_MSG | unknown[i];
 		assert_int_equal(get(), -FI_ENODATA);
 	}
+}
+
+static void caps__fence_is_given_when_asked_for(void **state)
+{
+	hints->caps = FI_MSG | FI_FENCE;
+	assert_int_equal(get(), 0);
+	assert_true(info->caps & FI_FENCE);
+	assert_true(info->tx_attr->caps & FI_FENCE);
+	hints->ep_attr->type = FI_EP_DGRAM;
+	assert_int_equal(get(), -FI_ENODATA);
 }
 
 /* It makes RMA slower, so nobody gets it who did not ask. */
@@ -443,6 +453,7 @@ int main(void)
 		TEST(caps__atomics_alone),
 		TEST(caps__one_direction),
 		TEST(caps__unknown_ones),
+		TEST(caps__fence_is_given_when_asked_for),
 		TEST(caps__rma_event_is_given_when_asked_for),
 		TEST(caps__source_err_is_given_when_asked_for),
 		TEST(caps__of_each_side_are_subsets),
