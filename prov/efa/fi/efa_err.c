@@ -131,44 +131,47 @@ U_COLD void efa_ep_report(struct efa_ep *ep)
 }
 
 /*
- * What err_data is to be, in cq->err_data; returns its length, 0: nothing. What
- * the user did (RDM_ERR_TRUNC and above) has no text: programs look for
- * messages all the time.
+ * What err_data is to be; returns its length, 0: nothing. What the user did
+ * (RDM_ERR_TRUNC and above) has no text: programs look for messages all the
+ * time.
  */
-static size_t make_err_data(struct efa_cq *cq, const struct rdm_comp *comp)
+static size_t make_err_data(const struct rdm_comp *comp,
+			    char data[EFA_ERR_TEXT])
 {
 	size_t len;
 
 	if (comp->err == RDM_ERR_STRANGER && comp->error) {
-		efa_addr_pack(&comp->error->peer, cq->err_data);
+		efa_addr_pack(&comp->error->peer, data);
 		return EFA_ADDR_LEN;
 	}
 	if (comp->err >= RDM_ERR_TRUNC)
 		return 0;
-	len = describe(comp, cq->err_data, sizeof(cq->err_data));
-	u_info("an operation has failed (%u): %s", comp->err, cq->err_data);
+	len = describe(comp, data, EFA_ERR_TEXT);
+	u_info("an operation has failed (%u): %s", comp->err, data);
 	return len;
 }
 
 /*
  * Since interface 1.5 the caller may bring a buffer; who brings none gets ours,
- * which is good until the next read. Some bring an entry whose err_data was
- * never set.
+ * which is good until the next read. Threads that read at once bring one each,
+ * so ours is not touched then. Some bring an entry whose err_data was never set.
  */
 static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
 			 struct fi_cq_err_entry *entry)
 {
 	uint32_t version = cq->domain->fabric->fid.api_version;
-	size_t len = make_err_data(cq, comp);
+	char data[EFA_ERR_TEXT];
+	size_t len = make_err_data(comp, data);
 
 	if (!len || FI_VERSION_LT(version, FI_VERSION(1, 5)) ||
 	    !entry->err_data_size || !entry->err_data) {
+		memcpy(cq->err_data, data, len);
 		entry->err_data = len ? cq->err_data : NULL;
 		entry->err_data_size = len;
 		return;
 	}
 	entry->err_data_size = u_min(entry->err_data_size, len);
-	memcpy(entry->err_data, cq->err_data, entry->err_data_size);
+	memcpy(entry->err_data, data, entry->err_data_size);
 	if (comp->err != RDM_ERR_STRANGER)
 		((char *)entry->err_data)[entry->err_data_size - 1] = 0;
 }

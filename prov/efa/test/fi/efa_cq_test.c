@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -290,6 +291,30 @@ static void error__text_in_the_callers_buffer(void **state)
 	fixture_close(&f);
 }
 
+/* Another thread may be reading, with a buffer of its own. */
+static void error__text_of_one_is_left_alone_by_who_has_a_buffer(void **state)
+{
+	struct fi_cq_tagged_entry none;
+	char own[EFA_ERR_TEXT], before[EFA_ERR_TEXT];
+	struct fi_cq_err_entry first = { .err_data_size = 0 },
+			       second = { .err_data = own,
+					  .err_data_size = sizeof(own) };
+
+	fixture_open(&f, &(struct fixture_config){ .caps = 0 });
+	for (int to = 0; to < 2; to++)
+		assert_int_equal(fi_write(f.ep[0], out, 4, NULL, f.addr[to],
+					  4096, 77, &tx),
+				 0);
+	assert_int_equal(fixture_read(&f, 0, &none, 1), -FI_EAVAIL);
+	assert_int_equal(fi_cq_readerr(f.cq[0], &first, 0), 1);
+	snprintf(before, sizeof(before), "%s", (char *)first.err_data);
+	while (fi_cq_readerr(f.cq[0], &second, 0) == -FI_EAGAIN)
+		fi_cq_read(f.cq[0], NULL, 0);
+	assert_string_not_equal(own, before);
+	assert_string_equal(first.err_data, before);
+	fixture_close(&f);
+}
+
 static void strerror__knows_or_says_so(void **state)
 {
 	fixture_open(&f, &(struct fixture_config){ .caps = 0 });
@@ -467,6 +492,8 @@ int main(void)
 		cmocka_unit_test(error__truncation_tells_all),
 		cmocka_unit_test(error__nothing_behind_the_callers_entry),
 		cmocka_unit_test(error__text_in_the_callers_buffer),
+		cmocka_unit_test(
+			error__text_of_one_is_left_alone_by_who_has_a_buffer),
 		cmocka_unit_test(strerror__knows_or_says_so),
 		cmocka_unit_test(multi_recv__packs_and_releases),
 		cmocka_unit_test(counters__count_without_entries),
