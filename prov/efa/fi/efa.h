@@ -150,7 +150,7 @@ struct efa_domain {
 	struct efa_driver *driver; /* NULL: progress is manual */
 	struct rdm_regions *regions; /* that have counters */
 	_Atomic int refs; /* everything opened in it */
-	struct u_lock lock; /* of the lists */
+	struct u_lock lock; /* of the lists, and of those of aliases */
 	LIST_HEAD(, efa_ep) eps; /* enabled ones */
 	LIST_HEAD(, efa_cntr) wide; /* counters that drive all of them */
 };
@@ -365,7 +365,7 @@ struct efa_ep {
 	bool enabled;
 	bool listed; /* in the domain's list */
 	LIST_ENTRY(efa_ep) link;
-	LIST_HEAD(, efa_handle) aliases;
+	LIST_HEAD(, efa_handle) aliases; /* under the domain's lock */
 };
 
 static inline struct efa_handle *efa_handle_of(struct fid_ep *ep)

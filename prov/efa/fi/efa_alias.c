@@ -75,8 +75,11 @@ static struct efa_handle *alias_of(struct fid *fid)
 static int alias_close(struct fid *fid)
 {
 	struct efa_handle *alias = alias_of(fid);
+	struct u_lock *lock = &alias->ep->domain->lock;
 
+	u_lock(lock);
 	LIST_REMOVE(alias, link);
+	u_unlock(lock);
 	free(alias);
 	return 0;
 }
@@ -130,7 +133,9 @@ int efa_alias_open(struct efa_ep *ep, struct fi_alias *request)
 		return ret;
 	}
 	efa_handle_set_ops(alias);
+	u_lock(&ep->domain->lock);
 	LIST_INSERT_HEAD(&ep->aliases, alias, link);
+	u_unlock(&ep->domain->lock);
 	*request->fid = &alias->fid.fid;
 	return 0;
 }

@@ -119,11 +119,40 @@ static void safe__with_descriptors(void **state)
 	run(FI_WAIT_FD);
 }
 
+/* An endpoint that has one left does not close. */
+static void *aliaser(void *arg)
+{
+	struct fid_ep *alias = NULL;
+
+	for (int i = 0; i < 300000 && !failed; i++) {
+		failed += fi_ep_alias(f.ep[0], &alias, FI_TRANSMIT) != 0;
+		if (!failed)
+			failed += fi_close(&alias->fid) != 0;
+	}
+	return NULL;
+}
+
+static void aliases__opened_and_closed_by_several(void **state)
+{
+	pthread_t thread[THREADS];
+
+	failed = 0;
+	fixture_open(&f,
+		     &(struct fixture_config){ .threading = FI_THREAD_SAFE });
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, aliaser, NULL);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(failed, 0);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(safe__without_wait_objects),
 		cmocka_unit_test(safe__with_descriptors),
+		cmocka_unit_test(aliases__opened_and_closed_by_several),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup,
