@@ -188,6 +188,7 @@ int main(int argc, char **argv)
 {
 	struct pingpong pp = { .size = 0 };
 	struct ft *ft = &pp.ft;
+	bool fits = false;
 
 	ft_start(ft, argc, argv, &program);
 	ft_open(ft, &(struct ft_request){ .caps = FI_MSG,
@@ -200,9 +201,14 @@ int main(int argc, char **argv)
 		       "lost");
 	for (size_t i = 0; i < ft->opt.nsizes; i++) {
 		pp.size = ft->opt.size[i];
-		if (pp.size <= ft->info->ep_attr->max_msg_size)
-			run_size(&pp);
+		if (pp.size > ft->info->ep_attr->max_msg_size)
+			continue;
+		run_size(&pp);
+		fits = true;
 	}
+	if (!fits)
+		ft_fail("each size is above the provider's limit, %zu bytes",
+			ft->info->ep_attr->max_msg_size);
 	ft_sync(ft);
 	close_slots(&pp);
 	return ft_finish(ft, 0);

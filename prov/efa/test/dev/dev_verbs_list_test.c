@@ -56,6 +56,7 @@ static void dev_verbs_list__facts(void **state)
 	assert_int_equal(info->kind, DEV_KIND_VERBS);
 	assert_int_equal(info->caps, DEV_CAP_READ | DEV_CAP_RNR_RETRY);
 	assert_int_equal(info->mtu, FAKE_MTU);
+	assert_int_equal(info->ud_mtu, FAKE_MTU);
 	assert_int_equal(info->link_mtu, FAKE_MTU);
 	assert_int_equal(info->max_rdma, 1u << 30);
 	assert_int_equal(info->tx_depth, 64);
