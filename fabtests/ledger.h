@@ -24,6 +24,9 @@ struct ledger {
 	long count[LEDGER_ITEMS];
 };
 
+/* First of all in main: starts the program again, with a malloc that can be
+   counted, if it is not so already. */
+void ledger_begin(char **argv);
 void ledger_read(struct ledger *l, const char *folder);
 /*
  * Items that have grown by more than n repetitions may cost; a line of output
