@@ -209,7 +209,8 @@ struct srd_peer {
 
 	/* silence */
 	uint64_t heard_at; /* 0: never */
-	uint64_t wait_at; /* when we began to wait for it */
+	uint64_t wait_at; /* when we began to wait for it; our own absence
+			     moves it on */
 	uint64_t poked_at; /* time of the last probe for a sign of life */
 	uint64_t keep_at; /* when it may be looked at; 0: not planned */
 	uint8_t pokes; /* since it was heard */

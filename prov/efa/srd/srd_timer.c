@@ -22,6 +22,9 @@
 /* Suspect paths are probed for so long after the last packet. */
 #define PROBE_AFTER (100 * U_MSEC)
 
+/* Later than this part of the time-out of peers, nobody looked in between. */
+#define ABSENT_PART 8
+
 /* --- the heap ------------------------------------------------------------- */
 
 static void put(struct srd *s, uint32_t at, struct srd_peer *p)
@@ -270,10 +273,25 @@ static void fire_sending(struct srd *s, struct srd_peer *p, uint64_t now)
 		srd_ready(s, p);
 }
 
-static void fire(struct srd *s, struct srd_peer *p, uint64_t now)
+/*
+ * A process that was stopped, or had no processor, heard nothing and asked for
+ * nothing: that time is no silence of the peer.
+ */
+static void forgive(const struct srd *s, struct srd_peer *p, uint64_t due,
+		    uint64_t now)
+{
+	uint64_t late = now - due;
+
+	if (u_likely(late <= s->cfg.peer_timeout / ABSENT_PART))
+		return;
+	p->wait_at = earlier(srd_peer_silent(p) + late, now);
+}
+
+static void fire(struct srd *s, struct srd_peer *p, uint64_t due, uint64_t now)
 {
 	if (p->ended)
 		return;
+	forgive(s, p, due, now);
 	if (srd_peer_waits(p) &&
 	    srd_peer_silent(p) + s->cfg.peer_timeout <= now)
 		srd_end_silent(s, p);
@@ -292,10 +310,11 @@ static void fire(struct srd *s, struct srd_peer *p, uint64_t now)
 void srd_timer_fire(struct srd *s, uint64_t now)
 {
 	struct srd_peer *p;
+	uint64_t due;
 
-	while (s->nheap && s->heap[0]->timer_at <= now) {
+	while (s->nheap && (due = s->heap[0]->timer_at) <= now) {
 		p = pop(s);
-		fire(s, p, now);
+		fire(s, p, due, now);
 		/* A ready peer is armed when it has been served. */
 		if (!p->is_ready)
 			srd_timer_arm(s, p, now);

@@ -94,6 +94,42 @@ static void srd_end__never_there_is_unreachable(void **state)
 	assert_int_equal(stats(0)->peers_dead, 1);
 }
 
+/* Whoever was stopped for long asks once more before he gives up a peer. */
+static void srd_end__own_absence_is_no_silence(void **state)
+{
+	(void)state;
+	hello();
+	w.wire.cut = UINT64_MAX;
+	post_all();
+	pair_drive(&w, 0);
+	w.node[0].asleep = true;
+	pair_sleep(&w, 3 * TIMEOUT);
+	w.wire.cut = 0;
+	w.node[0].asleep = false;
+	run();
+	expect_last(4, SRD_OK);
+	assert_int_equal(stats(0)->peers_dead, 0);
+}
+
+/* Afterwards the peer has the whole time again, and no more. */
+static void srd_end__absence_hides_no_death(void **state)
+{
+	uint64_t back;
+
+	(void)state;
+	hello();
+	w.wire.cut = UINT64_MAX;
+	post_all();
+	pair_drive(&w, 0);
+	w.node[0].asleep = true;
+	pair_sleep(&w, 3 * TIMEOUT);
+	w.node[0].asleep = false;
+	back = w.now;
+	run();
+	expect_last(4, SRD_UNRESPONSIVE);
+	assert_in_range(w.now - back, TIMEOUT / 2, TIMEOUT + TIMEOUT / 10);
+}
+
 static void srd_end__fell_silent_is_unresponsive(void **state)
 {
 	uint64_t began;
@@ -343,6 +379,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(srd_end__never_there_is_unreachable),
+		TEST(srd_end__own_absence_is_no_silence),
+		TEST(srd_end__absence_hides_no_death),
 		TEST(srd_end__fell_silent_is_unresponsive),
 		TEST(srd_end__later_sends_begin_anew),
 		TEST(srd_end__late_packets_of_an_epoch_are_stale),
