@@ -180,6 +180,8 @@ struct dev_mr {
 	uint64_t addr;
 	uint64_t len;
 	uint64_t key; /* what a peer names it by */
+	bool over; /* set before close: peers are known to be done with it, so
+		      that none has to be waited for */
 };
 
 /* A range of our memory as a peer names it. */
@@ -405,6 +407,11 @@ static inline int dev_mr_open(struct dev *dev, void *addr, size_t len,
 	return dev->ops->mr_open(dev, addr, len, access, mr);
 }
 
+/*
+ * Peers' operations on it end with DEV_BAD_RKEY from now on, and none of them
+ * touches the memory after it has returned 0. -EBUSY: a peer was stopped in the
+ * middle of one; no other begins, and the call is to be made again.
+ */
 static inline int dev_mr_close(struct dev_mr *mr)
 {
 	return mr->dev->ops->mr_close(mr);

@@ -62,14 +62,20 @@ static int rail_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 static int rail_mr_close(struct dev_mr *m)
 {
 	struct rail_mr *mr = u_container_of(m, struct rail_mr, mr);
-	int rc = dev_mr_close(mr->rail[RAIL_MAIN]);
+	int rc;
 
-	if (rc)
-		return rc;
-	if (mr->rail[RAIL_LOCAL])
-		rc = dev_mr_close(mr->rail[RAIL_LOCAL]);
+	/* Either may fail, and then has to be closed again. */
+	for (int rail = 0; rail < RAILS; rail++) {
+		if (!mr->rail[rail])
+			continue;
+		mr->rail[rail]->over = m->over;
+		rc = dev_mr_close(mr->rail[rail]);
+		if (rc)
+			return rc;
+		mr->rail[rail] = NULL;
+	}
 	free(mr);
-	return rc;
+	return 0;
 }
 
 /* A range is looked up where its key says; the local table is always held. */

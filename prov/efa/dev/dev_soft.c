@@ -141,7 +141,9 @@ static int soft_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 static int soft_mr_close(struct dev_mr *mr)
 {
 	struct soft_dev *sd = u_container_of(mr->dev, struct soft_dev, dev);
-	int rc = nic_mr_dereg(sd->nic, (uint32_t)mr->key);
+	uint32_t key = (uint32_t)mr->key;
+	int rc = mr->over ? nic_mr_dereg_over(sd->nic, key) :
+			    nic_mr_dereg(sd->nic, key);
 
 	if (!rc)
 		free(mr);

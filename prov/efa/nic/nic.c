@@ -184,6 +184,11 @@ int nic_mr_dereg(struct nic *nic, uint32_t key)
 	return nic_keys_dereg(&nic->keys, key);
 }
 
+int nic_mr_dereg_over(struct nic *nic, uint32_t key)
+{
+	return nic_keys_dereg_over(&nic->keys, key);
+}
+
 bool nic_mr_hold(struct nic *nic, const struct nic_range *range, int n,
 		 uint32_t access)
 {

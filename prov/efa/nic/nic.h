@@ -139,12 +139,16 @@ int nic_close(struct nic *nic);
 /*
  * Registers [addr, addr + len) for remote `access` (enum nic_access bits).
  * Writes a 32-bit key that no earlier region had lately. Errors: -ENOMEM no
- * key left, -EINVAL the range wraps. dereg: -EINVAL not a key in use; later
- * operations on it end with NIC_BAD_RKEY.
+ * key left, -EINVAL the range wraps. dereg: operations on it end with
+ * NIC_BAD_RKEY from now on, and none of them touches the memory after it has
+ * returned 0; -EINVAL not a key in use; -EBUSY a peer was stopped in the middle
+ * of a copy, try again. dereg_over: the same where peers are known to have
+ * ended, which are not waited for.
  */
 int nic_mr_reg(struct nic *nic, void *addr, size_t len, uint32_t access,
 	       uint32_t *key);
 int nic_mr_dereg(struct nic *nic, uint32_t key);
+int nic_mr_dereg_over(struct nic *nic, uint32_t key);
 
 /* A range of our memory as a peer names it. */
 struct nic_range {

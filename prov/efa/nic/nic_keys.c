@@ -33,7 +33,8 @@ _Static_assert(sizeof(struct nic_key) * NIC_KEYS_GROUP % U_APART == 0 &&
 static void mirror_clear(struct nic_keys *k, uint32_t index)
 {
 	if (k->file.base)
-		atomic_exchange(&nic_mirror_slot(&k->file, index)->key, 0);
+		atomic_store(&nic_mirror_slot(&k->file, index)->key,
+			     0); /* PIN */
 }
 
 static void mirror_set(struct nic_keys *k, uint32_t index, uint64_t addr,
@@ -78,8 +79,7 @@ static void mirror_create(struct nic_keys *k, const char *dir)
 	int rc;
 
 	nic_mirror_name(tag, name);
-	rc = wire_shm_file_create(dir, name, nic_mirror_bytes(NIC_KEYS_MAX),
-				  &k->file);
+	rc = wire_shm_file_create(dir, name, NIC_MIRROR_SIZE, &k->file);
 	if (!rc) {
 		rc = mirror_back(k, BACKED_FIRST);
 		if (rc)
@@ -167,6 +167,7 @@ static uint32_t slot_fill(struct nic_keys *k, struct nic_keys_shard *s,
 	s->free_head = e->next;
 	if (!s->free_head)
 		s->free_tail = 0;
+	e->next = 0;
 	e->last = key = key_after(e->last);
 	s->used++;
 	mirror_set(k, index, addr, len, access, key);
@@ -215,6 +216,8 @@ static U_COLD uint32_t slot_find(struct nic_keys *k, struct nic_keys_shard *s,
 int nic_keys_init(struct nic_keys *k, const char *dir)
 {
 	memset(k, 0, sizeof(*k));
+	k->pins.file = &k->file;
+	k->pins.wait = NIC_PIN_WAIT;
 	u_lock_init(&k->lock, true);
 	k->table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -287,12 +290,13 @@ static void gates_wait(struct nic_keys *k)
 	}
 }
 
-int nic_keys_dereg(struct nic_keys *k, uint32_t key)
+/* Nobody gets in by the key. -EINVAL: it is none in use. */
+static int key_retire(struct nic_keys *k, uint32_t key)
 {
 	uint32_t index = key & NIC_KEY_INDEX_MASK;
 	struct nic_keys_shard *s;
 	struct nic_key *e = &k->table[index];
-	int rc = -EINVAL;
+	int rc = 0;
 
 	if (!key ||
 	    index >= atomic_load_explicit(&k->size, memory_order_acquire))
@@ -302,14 +306,50 @@ int nic_keys_dereg(struct nic_keys *k, uint32_t key)
 	if (atomic_load_explicit(&e->key, memory_order_relaxed) == key) {
 		mirror_clear(k, index);
 		atomic_store(&e->key, 0); /* GATE */
-		s->used--;
-		slot_put(k, s, index);
-		rc = 0;
+		e->next = NIC_KEY_RETIRED;
+	} else if (e->next != NIC_KEY_RETIRED || e->last != key) {
+		rc = -EINVAL;
 	}
 	u_unlock(&s->lock);
-	if (!rc)
-		gates_wait(k);
 	return rc;
+}
+
+/* Nobody is in who came by the key: its slot may get another. */
+static void key_release(struct nic_keys *k, uint32_t key)
+{
+	uint32_t index = key & NIC_KEY_INDEX_MASK;
+	struct nic_keys_shard *s = &k->shard[k->owner[index / NIC_KEYS_GROUP]];
+
+	u_lock(&s->lock);
+	assert(k->table[index].next == NIC_KEY_RETIRED);
+	s->used--;
+	slot_put(k, s, index);
+	u_unlock(&s->lock);
+}
+
+int nic_keys_dereg(struct nic_keys *k, uint32_t key)
+{
+	int rc = key_retire(k, key);
+
+	if (rc)
+		return rc;
+	gates_wait(k);
+	rc = nic_pins_wait(&k->pins, key);
+	if (u_unlikely(rc))
+		return rc;
+	key_release(k, key);
+	return 0;
+}
+
+int nic_keys_dereg_over(struct nic_keys *k, uint32_t key)
+{
+	int rc = key_retire(k, key);
+
+	if (rc)
+		return rc;
+	gates_wait(k);
+	key_release(k, key);
+	return 0;
 }
 
 uint32_t nic_keys_used(struct nic_keys *k)

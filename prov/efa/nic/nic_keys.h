@@ -3,12 +3,16 @@
  * nic_keys.h - memory that peers may reach, by key
  *
  * The owner keeps a private table, which alone decides, and mirrors it into a
- * shared file. Peers map the file (nic_mirror.h) and look there before and
- * after they copy with the kernel's help, because the owner takes no part in
- * such a copy.
+ * shared file. Peers map the file (nic_mirror.h), and look there before they
+ * copy with the kernel's help, because the owner takes no part in such a copy;
+ * while they copy they have the key pinned (nic_pin.h).
  *
- *   owner: table -- reg, dereg --> file  <-- covers: peers that copy directly
+ *   owner: table -- reg, dereg --> file  <-- pin, covers: peers that copy
  *            ^---- enter, leave: the owner's pumps, for copies by records
+ *
+ * A region goes in two steps. It is retired: nobody gets in by its key any
+ * more. When all who are in have left it is released, and its slot can be used
+ * again.
  *
  * A key is an index and above it a generation that is never 0, so no key is 0
  * and a slot repeats a key after 65,535 registrations of it. Freed slots are
@@ -39,6 +43,7 @@
 #include <stdint.h>
 
 #include "nic_mirror.h"
+#include "nic_pin.h"
 #include "util/u_lines.h"
 #include "util/u_lock.h"
 #include "wire/wire_shm.h"
@@ -52,8 +57,11 @@ struct nic_key {
 	_Atomic uint64_t addr;
 	_Atomic uint64_t len;
 	uint32_t last; /* the key before; under the shard's lock, as next */
-	uint32_t next; /* free list: index + 1; 0: last */
+	uint32_t next; /* free list: index + 1; 0: last; NIC_KEY_RETIRED */
 };
+
+/* next of a slot whose key, which is last, is waited for. */
+#define NIC_KEY_RETIRED UINT32_MAX
 
 struct nic_keys_shard {
 	/* Slots to take. */
@@ -73,6 +81,7 @@ struct nic_keys {
 	_Atomic uint32_t size; /* slots made so far, in groups */
 	struct u_lock lock; /* of making more, and of the rest */
 	uint32_t backed; /* slots that the file has memory for; doubles */
+	struct nic_pins pins; /* of the file */
 	uint8_t owner[NIC_KEYS_MAX / NIC_KEYS_GROUP]; /* shard of a group */
 	bool told_full; /* the warning is out */
 };
@@ -83,8 +92,14 @@ void nic_keys_fini(struct nic_keys *k);
 
 int nic_keys_reg(struct nic_keys *k, void *addr, size_t len, uint32_t access,
 		 uint32_t *key);
-/* Not by a thread that has entered. */
+/*
+ * Not by a thread that has entered. -EINVAL not a key in use. -EBUSY: a peer
+ * that does not run is in the middle of a copy; nobody else gets in, and the
+ * call has to be made again.
+ */
 int nic_keys_dereg(struct nic_keys *k, uint32_t key);
+/* The same where peers are known to be done: waits for none of them. */
+int nic_keys_dereg_over(struct nic_keys *k, uint32_t key);
 uint32_t nic_keys_used(struct nic_keys *k);
 
 /* Until the same thread leaves, no region that covers says yes to goes. */

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "nic_pin.h"
 #include "util/u_base.h"
 
 /* Every mirror that this process has mapped. */
@@ -21,11 +23,11 @@ static int mirror_map(const char *dir, struct nic_mirror *m)
 	int rc;
 
 	nic_mirror_name(m->tag, name);
-	rc = wire_shm_file_open(dir, name, false, &m->file);
+	rc = wire_shm_file_open(dir, name, true, &m->file);
 	if (rc)
 		return rc;
 	h = m->file.base;
-	if (m->file.size >= nic_mirror_bytes(NIC_KEYS_MAX) &&
+	if (m->file.size >= NIC_MIRROR_SIZE &&
 	    atomic_load_explicit(&h->magic, memory_order_acquire) ==
 		    NIC_MIRROR_MAGIC)
 		return 0;
@@ -51,6 +53,7 @@ static int mirror_new(const char *dir, uint64_t tag, struct nic_mirror **out)
 	if (!m)
 		return -ENOMEM;
 	m->tag = tag;
+	m->maker = getpid();
 	rc = mirror_map(dir, m);
 	if (rc) {
 		free(m);
@@ -91,6 +94,26 @@ void nic_mirror_close(struct nic_mirror *m)
 	pthread_mutex_unlock(&mirrors_lock);
 }
 
+int nic_mirror_pin(struct nic_mirror *m, struct nic_pin **pin)
+{
+	int rc;
+
+	pthread_mutex_lock(&mirrors_lock);
+	rc = nic_pin_take(&m->file, m->pins, pin);
+	pthread_mutex_unlock(&mirrors_lock);
+	return rc;
+}
+
+void nic_mirror_unpin(struct nic_mirror *m, struct nic_pin *pin)
+{
+	/* In a forked child the locks are the parent's. */
+	if (m->maker != getpid())
+		return;
+	pthread_mutex_lock(&mirrors_lock);
+	nic_pin_give_back(&m->file, m->pins, pin);
+	pthread_mutex_unlock(&mirrors_lock);
+}
+
 bool nic_mirror_covers(const struct nic_mirror *m, uint32_t key,
 		       uint32_t access, uint64_t addr, uint64_t len)
 {
@@ -105,8 +128,7 @@ bool nic_mirror_covers(const struct nic_mirror *m, uint32_t key,
 	    index >= NIC_KEYS_MAX)
 		return false;
 	s = nic_mirror_slot(&m->file, index);
-	/* KEY-OUT */
-	if (atomic_load_explicit(&s->key, memory_order_acquire) != key)
+	if (atomic_load(&s->key) != key) /* KEY-OUT, PIN */
 		return false;
 	start = atomic_load_explicit(&s->addr, memory_order_acquire);
 	size = atomic_load_explicit(&s->len, memory_order_acquire);

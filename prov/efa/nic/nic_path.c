@@ -186,17 +186,44 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 	return path_status(p);
 }
 
-void nic_path_choose_way(struct nic_path *p)
+/* What a direct copy needs: the peer's keys, and a pin there. */
+static int path_pin(struct nic_path *p)
 {
 	struct nic *nic = p->qp->nic;
+	struct nic_mirror *m;
+	int rc = nic_mirror_open(nic->config.shm_dir,
+				 wire_shm_link_tag(p->link), &m);
+
+	if (rc)
+		return rc;
+	rc = nic_mirror_pin(m, &p->pin);
+	if (rc) {
+		nic_mirror_close(m);
+		return rc;
+	}
+	p->mirror = m;
+	return 0;
+}
+
+void nic_path_unpin(struct nic_path *p)
+{
+	if (!p->mirror)
+		return;
+	nic_mirror_unpin(p->mirror, p->pin);
+	nic_mirror_close(p->mirror);
+	p->mirror = NULL;
+	p->pin = NULL;
+}
+
+void nic_path_choose_way(struct nic_path *p)
+{
 	char peer[NIC_GID_TEXT];
 	int rc;
 
 	p->way = NIC_WAY_RING;
 	if (wire_shm_link_copy(p->link) == WIRE_SHM_COPY_RING)
 		return;
-	rc = nic_mirror_open(nic->config.shm_dir, wire_shm_link_tag(p->link),
-			     &p->mirror);
+	rc = path_pin(p);
 	if (rc)
 		u_info("keys of %s queue pair %u cannot be read (%s): copying "
 		       "through the ring",
@@ -275,9 +302,7 @@ static void path_close(struct nic_path *p)
 	if (p->link)
 		wire_shm_link_close(p->link);
 	path_set_link(p, NULL);
-	if (p->mirror)
-		nic_mirror_close(p->mirror);
-	p->mirror = NULL;
+	nic_path_unpin(p);
 	p->way = NIC_WAY_UNKNOWN;
 	free(p->reply);
 	p->reply = NULL;

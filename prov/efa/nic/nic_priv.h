@@ -129,7 +129,8 @@ struct nic_path {
 	struct wire_shm_id id;
 	enum nic_path_state state;
 	enum nic_way way;
-	struct nic_mirror *mirror; /* DIRECT only */
+	struct nic_mirror *mirror; /* DIRECT only, as pin */
+	struct nic_pin *pin; /* ours in the mirror */
 	bool active; /* in qp->active: queued RDMA or answers */
 	bool hold; /* NEW: opening failed, wait for a tick */
 	bool ending; /* in qp->ending: GONE is due */
@@ -307,6 +308,8 @@ void nic_path_tell_unreachable(const struct nic_path *p);
 
 /* Finds out how RDMA reaches the peer of a LIVE path. */
 void nic_path_choose_way(struct nic_path *p);
+/* The peer's keys are not needed any more; not while one is pinned. */
+void nic_path_unpin(struct nic_path *p);
 
 /*
  * One record of ours to a LIVE path: 0; -EAGAIN it is full; -EPIPE the path

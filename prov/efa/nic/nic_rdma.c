@@ -6,14 +6,14 @@
  * post while they are few, else a slice a poll. Where not, the operation is a
  * request to the peer's pump (nic_pkt.h).
  *
- * The key is looked at before and after a copy: the owner may deregister
- * meanwhile, and bytes of a region that went away are no success. What a
- * write did to such memory cannot be undone, as with any device that does not
- * own the memory: deregister when the writes are over.
+ * The key is pinned while bytes are copied, and looked at once it is: an owner
+ * who deregisters meanwhile waits for the copy, whose slices are short.
  */
 #include "nic_priv.h"
 
 #include <errno.h>
+
+#include "nic_pin.h"
 
 static enum nic_wc_op rdma_wc_op(const struct nic_rdma *r)
 {
@@ -48,9 +48,8 @@ static bool rdma_covered(const struct nic_path *p, const struct nic_rdma *r)
 static U_COLD int rdma_direct_failed(struct nic_path *p, int rc)
 {
 	if (rc == -EPERM) {
+		nic_path_unpin(p);
 		p->way = NIC_WAY_RING;
-		nic_mirror_close(p->mirror);
-		p->mirror = NULL;
 		return -EAGAIN;
 	}
 	if (rc == -ESRCH || wire_shm_link_check(p->link)) {
@@ -60,6 +59,16 @@ static U_COLD int rdma_direct_failed(struct nic_path *p, int rc)
 	return NIC_BAD_RKEY;
 }
 
+static int rdma_copy(struct nic_path *p, const struct nic_rdma *r,
+		     uint64_t offset, size_t n)
+{
+	char *local = (char *)r->local + offset;
+
+	if (r->type == NIC_READ)
+		return wire_shm_read(p->link, local, r->remote + offset, n);
+	return wire_shm_write(p->link, local, r->remote + offset, n);
+}
+
 /*
  * Moves n > 0 bytes at offset. 0; a nic_status; -EAGAIN: it has to go through
  * the ring; -EPIPE: the path died, and its operations ended with it.
@@ -67,19 +76,20 @@ static U_COLD int rdma_direct_failed(struct nic_path *p, int rc)
 static int rdma_direct(struct nic_path *p, const struct nic_rdma *r,
 		       uint64_t offset, size_t n)
 {
-	char *local = (char *)r->local + offset;
-	int rc;
+	bool covered;
+	int rc = 0;
 
-	if (!rdma_covered(p, r))
+	nic_pin_set(p->pin, r->rkey);
+	covered = rdma_covered(p, r);
+	if (u_likely(covered))
+		rc = rdma_copy(p, r, offset, n);
+	nic_pin_clear(p->pin);
+	if (u_unlikely(!covered))
 		return NIC_BAD_RKEY;
-	if (r->type == NIC_READ)
-		rc = wire_shm_read(p->link, local, r->remote + offset, n);
-	else
-		rc = wire_shm_write(p->link, local, r->remote + offset, n);
 	if (u_unlikely(rc))
 		return rdma_direct_failed(p, rc);
 	p->qp->stats.rdma_bytes += n;
-	return rdma_covered(p, r) ? 0 : NIC_BAD_RKEY;
+	return 0;
 }
 
 static int rdma_put_written(struct nic_path *p, const struct nic_rdma *r)

@@ -23,7 +23,7 @@ static int expose(struct rdm_ep *ep, struct rdm_tx *tx)
 		if (dev_mr_open(ep->config.dev, iov->iov_base, iov->iov_len,
 				DEV_REMOTE_READ | DEV_MR_BRIEF,
 				&tx->mr[tx->mrcnt])) {
-			rdm_conceal(ep, tx);
+			rdm_conceal(ep, tx, true);
 			return -ENOMEM;
 		}
 		if (!tx->mrcnt++)
@@ -32,12 +32,16 @@ static int expose(struct rdm_ep *ep, struct rdm_tx *tx)
 	return 0;
 }
 
-void rdm_conceal(struct rdm_ep *ep, struct rdm_tx *tx)
+void rdm_conceal(struct rdm_ep *ep, struct rdm_tx *tx, bool over)
 {
 	if (!tx->mrcnt)
 		return;
-	while (tx->mrcnt)
-		dev_mr_close(tx->mr[--tx->mrcnt]);
+	while (tx->mrcnt) {
+		struct dev_mr *mr = tx->mr[--tx->mrcnt];
+
+		mr->over = over;
+		dev_mr_close(mr);
+	}
 	ep->nexposed--;
 }
 
@@ -132,7 +136,7 @@ int rdm_longread_start(struct rdm_ep *ep, struct rdm_tx *tx)
 		ret = longread_post(ep, tx);
 	}
 	if (ret)
-		rdm_conceal(ep, tx);
+		rdm_conceal(ep, tx, true);
 	return ret;
 }
 
@@ -145,7 +149,7 @@ int rdm_longread_write(struct rdm_ep *ep, struct rdm_tx *tx)
 	tx->type = RDM_PKT_LONGREAD_RTW;
 	ret = longread_post(ep, tx);
 	if (ret)
-		rdm_conceal(ep, tx);
+		rdm_conceal(ep, tx, true);
 	return ret;
 }
 
@@ -213,7 +217,7 @@ U_COLD void rdm_expose_nack(struct rdm_ep *ep, struct rdm_peer *peer,
 		ep->stats.bad_packets++;
 		return;
 	}
-	rdm_conceal(ep, tx);
+	rdm_conceal(ep, tx, true);
 	tx->nacked = true;
 	tx->state = RDM_TX_SENDING;
 	if (!rdm_nacked_resume(ep, tx))

@@ -54,8 +54,11 @@ struct rdm_tx *rdm_tx_named(struct rdm_ep *ep, struct rdm_peer *peer,
 int rdm_longread_start(struct rdm_ep *ep, struct rdm_tx *tx);
 int rdm_longread_write(struct rdm_ep *ep, struct rdm_tx *tx);
 bool rdm_runt_resume(struct rdm_ep *ep, struct rdm_tx *tx);
-/* The peer can read it no more. */
-void rdm_conceal(struct rdm_ep *ep, struct rdm_tx *tx);
+/*
+ * The peer can read it no more. over: it has said that it is done, or never
+ * heard of it; else a read that has begun is waited for.
+ */
+void rdm_conceal(struct rdm_ep *ep, struct rdm_tx *tx, bool over);
 /* READ_NACK: the peer cannot read. */
 void rdm_expose_nack(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt);

@@ -57,7 +57,8 @@ void rdm_tx_init(struct rdm_tx *tx, struct rdm_peer *peer,
 
 void rdm_tx_free(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	rdm_conceal(ep, tx);
+	/* A peer that had to read and is done has said so. */
+	rdm_conceal(ep, tx, !tx->err);
 	tx->peer->runting -= tx->runt;
 	rdm_inflow_fini(&tx->in);
 	free(tx->copy);

@@ -273,7 +273,9 @@ VERBS_EXPORT int ibv_dereg_mr(struct ibv_mr *m)
 	if (!verbs_is_ours(m->context))
 		return verbs_real(ibv_dereg_mr)(m);
 	ctx = verbs_ctx_of(m->context);
-	nic_mr_dereg(ctx->nic, m->rkey);
+	/* A peer in the middle of a copy does not run. */
+	if (nic_mr_dereg(ctx->nic, m->rkey) == -EBUSY)
+		return EBUSY;
 	keys_put(&ctx->keys, mr->key);
 	verbs_pd_drop(m->pd);
 	free(mr);

@@ -245,6 +245,14 @@ int wire_shm_file_open(const char *dir, const char *name, bool writable,
 		       struct wire_shm_file *f);
 /* Backs [offset, offset + len) with memory so that a touch cannot fault. */
 int wire_shm_file_reserve(struct wire_shm_file *f, size_t offset, size_t len);
+/*
+ * Locks with numbers, beside the owner's, which end with their process as that
+ * does. They belong to a writable f: lock says -EAGAIN when another holder of
+ * the file has it, and locked whether one has.
+ */
+int wire_shm_file_lock(struct wire_shm_file *f, uint32_t number);
+void wire_shm_file_unlock(struct wire_shm_file *f, uint32_t number);
+bool wire_shm_file_locked(const struct wire_shm_file *f, uint32_t number);
 void wire_shm_file_close(struct wire_shm_file *f);
 
 #endif

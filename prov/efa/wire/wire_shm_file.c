@@ -409,6 +409,21 @@ int wire_shm_file_reserve(struct wire_shm_file *f, size_t offset, size_t len)
 	return warn_dir(dir, "reserve memory", len, rc);
 }
 
+int wire_shm_file_lock(struct wire_shm_file *f, uint32_t number)
+{
+	return wire_shm_lock(f->fd, WIRE_SHM_LOCK_LANE(number));
+}
+
+void wire_shm_file_unlock(struct wire_shm_file *f, uint32_t number)
+{
+	wire_shm_unlock(f->fd, WIRE_SHM_LOCK_LANE(number));
+}
+
+bool wire_shm_file_locked(const struct wire_shm_file *f, uint32_t number)
+{
+	return wire_shm_locked(f->fd, WIRE_SHM_LOCK_LANE(number));
+}
+
 /* The name and the lock, of the process that made the file. */
 static void give_up(struct wire_shm_file *f)
 {

@@ -27,7 +27,7 @@ static void rdm_error__failed_read_is_told(void **state)
 				 0);
 		tx = TAILQ_FIRST(&rdm_peer_at(p.a.ep, p.a.peer)->txs);
 		pair_run(&p);
-		rdm_conceal(p.a.ep, tx);
+		rdm_conceal(p.a.ep, tx, true);
 		assert_int_equal(pair_recv(&p.b, talk_in, TALK_LEN, 0, 0, NULL),
 				 0);
 		pair_run(&p);
