@@ -6,7 +6,7 @@
  *          LONGCTS_RTW   head, rest by CTS      DC_*          and a RECEIPT
  *   read   SHORT_RTR     one READRSP comes      LONGCTS_RTR   CTSDATA follows
  *
- * What the peer does with them is in rdm_serve.c. A write completes as a send
+ * What the peer does with them is in rdm_serve_*.c. A write completes as a send
  * does; a read when its last byte is here. None of them has a turn.
  */
 #include "rdm/rdm_move.h"

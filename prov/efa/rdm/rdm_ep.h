@@ -8,7 +8,8 @@
  *   rdm_expose.c  bytes that the peer reads        rdm_pull.c that we read
  *   rdm_rma.c   RMA; by the device                 rdm_rx.c   posted receives
  *   rdm_emul.c  RMA in packets, our user's         rdm_kept.c its memory
- *   rdm_serve.c RMA in packets, a peer's           rdm_error.c giving up
+ *   rdm_serve_read.c, _write.c  RMA in packets, a peer's
+ *   rdm_error.c giving up
  *   rdm_atomic.c, rdm_atomic_in.c  atomics
  *   rdm_target.c  what peers' requests may touch   rdm_peer.c who is who
  *   rdm_region.c  counters of what they wrote      rdm_alive.c  is who we

@@ -91,7 +91,7 @@ void rdm_emul_readrsp(struct rdm_ep *ep, struct rdm_peer *peer,
 void rdm_emul_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 		      const struct rdm_pkt *pkt);
 
-/* ---- rdm_serve.c -------------------------------------------------------------------- */
+/* ---- rdm_serve.c, rdm_serve_read.c, rdm_serve_write.c ------------------------ */
 
 void rdm_serve_write(struct rdm_ep *ep, struct rdm_peer *peer,
 		     const struct rdm_pkt *pkt);
