@@ -299,6 +299,8 @@ struct dev_ops {
 	int (*poll)(struct dev_cq *cq, struct dev_wc *wc, int n);
 	void (*give_back)(struct dev_cq *cq);
 
+	/* NULL: what the hardware has it ends by itself. */
+	bool (*revoke)(struct dev_qp *qp, uint64_t id);
 	/* NULL: there is no shared memory to forbid. */
 	void (*forbid_shm)(struct dev_qp *qp);
 	/* NULL: no SRD queue pairs. */
@@ -461,6 +463,17 @@ static inline void dev_set_pressure(struct dev_qp *qp, bool on)
 static inline int dev_post(struct dev_qp *qp, struct dev_wr *wr, int n)
 {
 	return qp->ops->post(qp, wr, n);
+}
+
+/*
+ * The local memory of RDMA that was posted with this id goes: software touches
+ * it no more, and what is under way ends with DEV_FLUSHED where software does
+ * it. Hardware ends it with a status of its own once the region is closed that
+ * the request named. True: something ends by this call, poll for it.
+ */
+static inline bool dev_revoke(struct dev_qp *qp, uint64_t id)
+{
+	return qp->ops->revoke && qp->ops->revoke(qp, id);
 }
 
 /*

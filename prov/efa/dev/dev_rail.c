@@ -311,6 +311,16 @@ static int rail_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
 	return dev_post_recv(qp->rail[RAIL_MAIN], id, buf, len, mr);
 }
 
+static bool rail_revoke(struct dev_qp *q, uint64_t id)
+{
+	struct rail_qp *qp = u_container_of(q, struct rail_qp, qp);
+	bool found = dev_revoke(qp->rail[RAIL_MAIN], id);
+
+	if (qp->rail[RAIL_LOCAL])
+		found |= dev_revoke(qp->rail[RAIL_LOCAL], id);
+	return found;
+}
+
 /* --- destinations --- */
 
 static int ah_open_rail(struct rail_ah *ah, enum rail rail)
@@ -413,6 +423,7 @@ static const struct dev_ops rail_ops = {
 	.post_recv = rail_post_recv,
 	.poll = rail_poll,
 	.give_back = rail_give_back,
+	.revoke = rail_revoke,
 	.forbid_shm = rail_forbid_shm,
 };
 

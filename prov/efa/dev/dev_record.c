@@ -362,6 +362,27 @@ static void record_give_back(struct dev_cq *c)
 	record_wc_purge(&cq->lent, NULL);
 }
 
+/* What was not taken yet: it is as if the device had not begun it. */
+static bool record_revoke(struct dev_qp *q, uint64_t id)
+{
+	struct record_qp *qp = u_container_of(q, struct record_qp, qp);
+	struct dev_record_wr **at = &qp->head, *wr;
+	bool found = false;
+
+	while ((wr = *at)) {
+		if (wr->id != id || wr->op == DEV_SEND || wr->done) {
+			at = &wr->next;
+			continue;
+		}
+		*at = wr->next;
+		dev_record_complete(wr, DEV_FLUSHED);
+		free(wr);
+		found = true;
+	}
+	qp->tail = at;
+	return found;
+}
+
 static const struct dev_ops record_ops = {
 	.close = record_close,
 	.cq_open = record_cq_open,
@@ -382,6 +403,7 @@ static const struct dev_ops record_ops = {
 	.post_recv = record_post_recv,
 	.poll = record_poll,
 	.give_back = record_give_back,
+	.revoke = record_revoke,
 };
 
 int dev_record_open(uint32_t mtu, uint32_t caps, struct dev **out)

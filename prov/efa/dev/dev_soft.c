@@ -315,6 +315,11 @@ static int soft_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
 			     buf, len);
 }
 
+static bool soft_revoke(struct dev_qp *q, uint64_t id)
+{
+	return nic_qp_revoke(u_container_of(q, struct soft_qp, qp)->nic_qp, id);
+}
+
 static const struct dev_ops soft_ops = {
 	.close = soft_close,
 	.cq_open = soft_cq_open,
@@ -335,6 +340,7 @@ static const struct dev_ops soft_ops = {
 	.post_recv = soft_post_recv,
 	.poll = soft_poll,
 	.give_back = soft_give_back,
+	.revoke = soft_revoke,
 	.forbid_shm = soft_forbid_shm,
 	.srd_open = soft_srd_open,
 	.qp_open_as = soft_qp_open_as,

@@ -135,6 +135,7 @@ static const struct dev_ops verbs_ops = {
 	.source = verbs_source,
 	.set_pressure = verbs_set_pressure,
 	.post = verbs_post,
+	.revoke = verbs_revoke,
 	.post_recv = verbs_post_recv,
 	.poll = verbs_poll,
 	.give_back = verbs_give_back,

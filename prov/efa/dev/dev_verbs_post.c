@@ -252,6 +252,17 @@ static int fill(struct verbs_qp *qp, const struct dev_wr *wr,
 	return 0;
 }
 
+/* Those that name a region end with it; here is what goes through a packet. */
+U_COLD bool verbs_revoke(struct dev_qp *q, uint64_t id)
+{
+	struct verbs_qp *qp = u_container_of(q, struct verbs_qp, qp);
+
+	for (uint32_t i = 0; i < qp->tx_depth; i++)
+		if (qp->tx[i].ah && qp->tx[i].id == id)
+			qp->tx[i].to = NULL;
+	return false;
+}
+
 void verbs_tx_release(struct verbs_qp *qp, struct verbs_tx *tx)
 {
 	struct verbs_ah *ah = tx->ah;

@@ -374,6 +374,7 @@ void verbs_ah_free(struct verbs_ah *ah);
 int verbs_tx_init(struct verbs_qp *qp);
 void verbs_tx_fini(struct verbs_qp *qp);
 int verbs_post(struct dev_qp *q, struct dev_wr *wr, int n);
+bool verbs_revoke(struct dev_qp *q, uint64_t id);
 
 /* Posts requests again, all or none: 0, -EAGAIN, -EINVAL about the first. */
 int verbs_tx_issue(struct verbs_qp *qp, struct verbs_tx *const *tx, int n);

@@ -269,6 +269,12 @@ struct nic_rdma {
 int nic_rdma(struct nic_ah *ah, const struct nic_rdma *op);
 
 /*
+ * Local memory goes: RDMA operations with that id which are under way end with
+ * NIC_FLUSHED, and touch it no more. False: there are none.
+ */
+bool nic_qp_revoke(struct nic_qp *qp, uint64_t id);
+
+/*
  * UD and SRD: a buffer of len bytes for one packet, on UD with its 40-byte
  * prefix, which must lie in the first of several elements. On SRD a write with
  * immediate uses one up too, unless nic_qp_set_unsolicited(). -EAGAIN when the

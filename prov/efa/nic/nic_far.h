@@ -184,6 +184,9 @@ int nic_far_rdma(struct nic_ah *ah, const struct nic_rdma *r);
 /* Completions of the engine; under the lock. */
 int nic_far_done(struct nic_qp *qp, struct nic_wc *wc, int n);
 
+/* As nic_qp_revoke. */
+bool nic_far_revoke(struct nic_qp *qp, uint64_t id);
+
 /* A handle closes: its operations are forgotten, its memory is let go. */
 void nic_far_forget(struct nic_ah *ah);
 

@@ -245,6 +245,23 @@ int nic_far_done(struct nic_qp *qp, struct nic_wc *wc, int n)
 	return k;
 }
 
+bool nic_far_revoke(struct nic_qp *qp, uint64_t id)
+{
+	struct nic_far *far = &qp->far;
+	struct nic_far_op *op;
+	uint32_t cursor = 0;
+	bool found = false;
+
+	while ((op = u_pool_next(&qp->far_ops, &cursor))) {
+		if (!op->ah || op->id != id || op->wc_op == NIC_WC_SEND)
+			continue;
+		u_lock(&far->lock);
+		found |= srd_revoke(far->srd, op->srd_op, u_now());
+		u_unlock(&far->lock);
+	}
+	return found;
+}
+
 void nic_far_forget(struct nic_ah *ah)
 {
 	struct nic_far *far = &ah->qp->far;

@@ -173,14 +173,15 @@ enum srd_rdma_type { SRD_READ, SRD_WRITE, SRD_WRITE_IMM };
 struct srd_rdma {
 	enum srd_rdma_type type;
 	uint64_t id;
-	void *local; /* the engine's until the completion, or srd_abort */
+	void *local; /* the engine's until the completion, srd_abort or
+			srd_revoke */
 	uint64_t remote;
 	size_t len; /* 0..SRD_RDMA_MAX */
 	uint32_t rkey;
 	uint32_t imm;
 };
 
-/* As srd_send. *op names it for srd_abort until it completes. */
+/* As srd_send. *op names it for the two below until it completes. */
 int srd_rdma(struct srd *s, struct srd_peer *p, const struct srd_rdma *rdma,
 	     uint64_t now, uint32_t *op);
 
@@ -189,6 +190,9 @@ int srd_rdma(struct srd *s, struct srd_peer *p, const struct srd_rdma *rdma,
  * An op that has completed is ignored.
  */
 void srd_abort(struct srd *s, uint32_t op, uint64_t now);
+
+/* The same with a completion, SRD_FLUSHED. False: it had one. */
+bool srd_revoke(struct srd *s, uint32_t op, uint64_t now);
 
 enum srd_done_kind {
 	SRD_DONE_SEND,

@@ -233,18 +233,29 @@ void srd_op_end(struct srd *s, struct srd_operation *op, uint8_t status,
 		complete(s, p, op->id, (enum srd_kind)op->kind, status);
 }
 
-void srd_abort(struct srd *s, uint32_t id, uint64_t now)
+static bool flush(struct srd *s, uint32_t id, bool quiet, uint64_t now)
 {
 	struct srd_operation *op = u_pool_at(&s->ops, id);
 	struct srd_peer *p;
 
 	if (!op)
-		return;
+		return false;
 	p = op->peer;
-	srd_op_end(s, op, SRD_FLUSHED, true);
+	srd_op_end(s, op, SRD_FLUSHED, quiet);
 	srd_active_settle(s, p);
 	if (!p->is_ready)
 		srd_timer_arm(s, p, now);
+	return true;
+}
+
+void srd_abort(struct srd *s, uint32_t id, uint64_t now)
+{
+	flush(s, id, true, now);
+}
+
+bool srd_revoke(struct srd *s, uint32_t id, uint64_t now)
+{
+	return flush(s, id, false, now);
 }
 
 static int fetch_gone(struct srd *s, struct srd_done *done, int max)

@@ -311,6 +311,26 @@ static void srd_abort__memory_is_left_alone(void **state)
 	run();
 }
 
+/* As an abort, with the completion that was asked for. */
+static void srd_revoke__completes_once(void **state)
+{
+	struct srd_done done;
+	struct pair_op *op;
+
+	(void)state;
+	assert_int_equal(pair_rdma(&w, PAIR_READ, 0, 1, 4000), 0);
+	op = &w.op[w.nops - 1];
+	assert_true(srd_revoke(w.node[0].srd, op->op, w.now));
+	assert_false(srd_revoke(w.node[0].srd, op->op, w.now));
+	assert_int_equal(srd_done(w.node[0].srd, &done, 1), 1);
+	assert_int_equal(done.kind, SRD_DONE_READ);
+	assert_int_equal(done.status, SRD_FLUSHED);
+	op->aborted = true;
+	free(op->local);
+	op->local = NULL;
+	run();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -329,6 +349,7 @@ int main(void)
 		TEST(srd_place__reads_beyond_the_replies_wait),
 		TEST(srd_place__read_refused_and_accepted),
 		TEST(srd_abort__memory_is_left_alone),
+		TEST(srd_revoke__completes_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
