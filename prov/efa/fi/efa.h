@@ -145,6 +145,7 @@ struct efa_domain {
 	struct efa_fabric *fabric;
 	struct dev *dev;
 	enum efa_kind kind; /* of all that is opened in it */
+	bool mr_local; /* operations name the regions of local memory */
 	enum fi_threading threading;
 	struct efa_eq *eq; /* NULL: none bound */
 	struct efa_driver *driver; /* NULL: progress is manual */
@@ -307,6 +308,12 @@ void efa_domain_remove_cntr(struct efa_domain *domain, struct efa_cntr *cntr);
 int efa_cntr_open(struct fid_domain *domain, struct fi_cntr_attr *attr,
 		  struct fid_cntr **cntr, void *context);
 int efa_cntr_trywait(struct efa_cntr *cntr);
+
+/*
+ * A region is about to be closed: operations of the domain's endpoints that
+ * name it as local memory end.
+ */
+void efa_domain_revoke(struct efa_domain *domain, const struct dev_mr *mr);
 
 /* ---- memory region ------------------------------------------------------- */
 
@@ -492,14 +499,22 @@ static inline struct iovec efa_iov(const void *buf, size_t len)
 	return (struct iovec){ (void *)(uintptr_t)buf, len };
 }
 
+/* The descriptors of a call with one buffer; NULL: it has none. */
+static inline void *const *efa_one(void *const *desc)
+{
+	return *desc ? desc : NULL;
+}
+
 /* flags are enum rdm_flags; tag is not looked at without RDM_TAGGED. */
 static inline ssize_t efa_post_send(struct efa_ep *ep, const struct iovec *iov,
-				    size_t count, uint32_t flags, uint64_t data,
+				    size_t count, void *const *desc,
+				    uint32_t flags, uint64_t data,
 				    fi_addr_t dest, uint64_t tag, void *context)
 {
 	const struct rdm_send op = {
 		.iov = iov,
 		.iovcnt = (uint32_t)count,
+		.mr = desc,
 		.flags = flags,
 		.to = dest,
 		.tag = tag,
@@ -515,13 +530,14 @@ static inline ssize_t efa_post_send(struct efa_ep *ep, const struct iovec *iov,
 }
 
 static inline ssize_t efa_post_recv(struct efa_ep *ep, const struct iovec *iov,
-				    size_t count, uint32_t flags, fi_addr_t src,
-				    uint64_t tag, uint64_t ignore,
-				    void *context)
+				    size_t count, void *const *desc,
+				    uint32_t flags, fi_addr_t src, uint64_t tag,
+				    uint64_t ignore, void *context)
 {
 	const struct rdm_recv op = {
 		.iov = iov,
 		.iovcnt = (uint32_t)count,
+		.mr = desc,
 		.flags = flags,
 		.from = src | ep->any_source,
 		.tag = tag,

@@ -3,7 +3,8 @@
  * efa_atomic.c - atomic operations on a peer's memory
  *
  * All calls become one: lists of elements turned into lists of bytes. There
- * is one remote range, as with RMA. Descriptors are taken and not needed.
+ * is one remote range, as with RMA. Descriptors are not needed; those of
+ * results tell which operations end with a region.
  */
 #include "fi/efa.h"
 
@@ -124,6 +125,7 @@ struct call {
 	enum fi_op op;
 	enum fi_datatype type;
 	struct list operand, compare, result;
+	void *const *result_desc; /* [result.n]; NULL: none */
 	struct fi_rma_ioc target;
 	fi_addr_t peer;
 	void *context;
@@ -159,6 +161,7 @@ static ssize_t post(struct efa_ep *ep, const struct call *call, uint32_t flags)
 		.iov = iov,
 		.compare = compare,
 		.result = result,
+		.result_mr = call->result_desc,
 		.target = &target,
 		.iovcnt = (uint32_t)call->operand.n,
 		.comparecnt = (uint32_t)call->compare.n,
@@ -293,6 +296,7 @@ static ssize_t atomic_readwritev(struct fid_ep *fid, const struct fi_ioc *ioc,
 		.type = type,
 		.operand = operands(op, ioc, n),
 		.result = { result, nresult },
+		.result_desc = result_desc,
 		.target = { addr, elements_of(result, nresult), key },
 		.peer = peer,
 		.context = context,
@@ -311,8 +315,9 @@ static ssize_t atomic_readwrite(struct fid_ep *ep, const void *buf,
 	const struct fi_ioc ioc = { (void *)(uintptr_t)buf, count };
 	struct fi_ioc to = { result, count };
 
-	return atomic_readwritev(ep, &ioc, NULL, 1, &to, NULL, 1, peer, addr,
-				 key, type, op, context);
+	return atomic_readwritev(ep, &ioc, NULL, 1, &to,
+				 result_desc ? &result_desc : NULL, 1, peer,
+				 addr, key, type, op, context);
 }
 
 static ssize_t atomic_readwritemsg(struct fid_ep *ep,
@@ -323,6 +328,7 @@ static ssize_t atomic_readwritemsg(struct fid_ep *ep,
 	struct call call = {
 		.kind = RDM_ATOMIC_FETCH,
 		.result = { result, nresult },
+		.result_desc = result_desc,
 	};
 
 	return post_msg(ep, &call, msg, flags);
@@ -343,6 +349,7 @@ atomic_compwritev(struct fid_ep *fid, const struct fi_ioc *ioc, void **desc,
 		.operand = { ioc, n },
 		.compare = { compare, ncompare },
 		.result = { result, nresult },
+		.result_desc = result_desc,
 		.target = { addr, elements_of(ioc, n), key },
 		.peer = peer,
 		.context = context,
@@ -361,8 +368,9 @@ atomic_compwrite(struct fid_ep *ep, const void *buf, size_t count, void *desc,
 	const struct fi_ioc with = { (void *)(uintptr_t)compare, count };
 	struct fi_ioc to = { result, count };
 
-	return atomic_compwritev(ep, &ioc, NULL, 1, &with, NULL, 1, &to, NULL,
-				 1, peer, addr, key, type, op, context);
+	return atomic_compwritev(ep, &ioc, NULL, 1, &with, NULL, 1, &to,
+				 result_desc ? &result_desc : NULL, 1, peer,
+				 addr, key, type, op, context);
 }
 
 static ssize_t atomic_compwritemsg(struct fid_ep *ep,
@@ -376,6 +384,7 @@ static ssize_t atomic_compwritemsg(struct fid_ep *ep,
 		.kind = RDM_ATOMIC_COMPARE,
 		.compare = { compare, ncompare },
 		.result = { result, nresult },
+		.result_desc = result_desc,
 	};
 
 	return post_msg(ep, &call, msg, flags);

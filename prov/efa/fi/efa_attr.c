@@ -219,8 +219,8 @@ static bool match_old_mr(struct fi_info *info, uint64_t mode_hint, int hint)
 	return true;
 }
 
-static bool match_mr(struct fi_info *info, const struct fi_info *hints,
-		     uint32_t version)
+static bool match_needed_mr(struct fi_info *info, const struct fi_info *hints,
+			    uint32_t version)
 {
 	const struct fi_domain_attr *attr = hints->domain_attr;
 	int *mode = &info->domain_attr->mr_mode;
@@ -252,6 +252,22 @@ static bool match_mr(struct fi_info *info, const struct fi_info *hints,
 		return lacks_mr_mode(info, *mode & ~hint);
 	info->caps &= ~RMA_TARGET_CAPS;
 	*mode = 0;
+	return true;
+}
+
+/*
+ * FI_MR_LOCAL is told to who asks for it, needed or not: operations that name a
+ * region can be taken back with it.
+ */
+static bool match_mr(struct fi_info *info, const struct fi_info *hints,
+		     uint32_t version)
+{
+	const struct fi_domain_attr *attr = hints->domain_attr;
+	int hint = attr ? attr->mr_mode : 0;
+
+	if (!match_needed_mr(info, hints, version))
+		return false;
+	info->domain_attr->mr_mode |= hint & FI_MR_LOCAL;
 	return true;
 }
 

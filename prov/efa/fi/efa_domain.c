@@ -27,6 +27,10 @@
  * FID         its queue is another object and may run beside them.
  * SAFE        the program serializes nothing.
  *
+ * Any thread may close a region, which looks at all endpoints for operations
+ * that name it: under COMPLETION they lock where the program asked for
+ * FI_MR_LOCAL, and else are left alone.
+ *
  * With FI_PROGRESS_AUTO a thread of ours is beside those of the program.
  */
 struct efa_locks efa_domain_locks(const struct efa_domain *domain)
@@ -40,7 +44,7 @@ struct efa_locks efa_domain_locks(const struct efa_domain *domain)
 		locks = (struct efa_locks){ false, false, false };
 		break;
 	case FI_THREAD_COMPLETION:
-		locks.endpoints = false;
+		locks.endpoints = domain->mr_local;
 		break;
 	case FI_THREAD_UNSPEC:
 	case FI_THREAD_SAFE:
@@ -222,6 +226,7 @@ int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
 		goto close_device;
 	domain->pid = getpid();
 	domain->threading = info->domain_attr->threading;
+	domain->mr_local = info->domain_attr->mr_mode & FI_MR_LOCAL;
 	domain->fid.fid.fclass = FI_CLASS_DOMAIN;
 	domain->fid.fid.context = context;
 	domain->fid.fid.ops = &domain_fi_ops;

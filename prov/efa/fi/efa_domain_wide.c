@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * efa_domain_wide.c - counters that drive all endpoints of a domain
+ * efa_domain_wide.c - what is done to all endpoints of a domain: counters that
+ * drive them, regions that are taken from them
  *
  * A counter of a memory region is bound to no endpoint, yet looking at it has
  * to make progress: the write that it waits for comes through some endpoint of
@@ -69,5 +70,34 @@ void efa_domain_remove_cntr(struct efa_domain *domain, struct efa_cntr *cntr)
 		return;
 	u_lock(&domain->lock);
 	LIST_REMOVE(cntr, link);
+	u_unlock(&domain->lock);
+}
+
+/* Without a lock of its own an endpoint is its thread's alone. */
+static bool may_touch(const struct efa_domain *domain, const struct efa_ep *ep)
+{
+	return ep->lock.on || domain->threading == FI_THREAD_DOMAIN;
+}
+
+/*
+ * Looks at the device once, as operations that it has ended complete there: who
+ * sleeps until there are entries would not be woken.
+ */
+static void ep_revoke(struct efa_ep *ep, const struct dev_mr *mr)
+{
+	u_lock(&ep->lock);
+	if (ep->rdm && rdm_revoke(ep->rdm, mr) && rdm_progress(ep->rdm))
+		efa_ep_report(ep);
+	u_unlock(&ep->lock);
+}
+
+void efa_domain_revoke(struct efa_domain *domain, const struct dev_mr *mr)
+{
+	struct efa_ep *ep;
+
+	u_lock(&domain->lock);
+	LIST_FOREACH(ep, &domain->eps, link)
+		if (may_touch(domain, ep))
+			ep_revoke(ep, mr);
 	u_unlock(&domain->lock);
 }

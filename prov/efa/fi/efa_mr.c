@@ -3,7 +3,8 @@
  * efa_mr.c - memory regions: ranges that peers may read and write by key
  *
  * Local buffers need no registration; one is taken (it is the descriptor) and
- * handed down with RMA for devices that can use it. Host memory only.
+ * handed down for devices that can use it. Closing it ends what names it. Host
+ * memory only.
  */
 #include "fi/efa.h"
 
@@ -27,6 +28,7 @@ static int mr_close(struct fid *fid)
 
 	if (efa_is_child(mr->domain->pid))
 		return 0;
+	efa_domain_revoke(mr->domain, mr->dev);
 	/* Its key may be another's as soon as it is closed. */
 	if (mr->cntr)
 		rdm_region_unbind(mr->domain->regions, &mr->region);

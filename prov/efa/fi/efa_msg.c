@@ -2,7 +2,8 @@
 /*
  * efa_msg.c - messages without tags
  *
- * Descriptors of local buffers are taken and not needed.
+ * Descriptors of local buffers are not needed; they tell which operations end
+ * with a region.
  */
 #include "fi/efa.h"
 
@@ -31,8 +32,8 @@ static ssize_t msg_recv(struct fid_ep *fid, void *buf, size_t len, void *desc,
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = { buf, len };
 
-	return efa_post_recv(handle->ep, &iov, 1, handle->recv_flags, src, 0, 0,
-			     context);
+	return efa_post_recv(handle->ep, &iov, 1, efa_one(&desc),
+			     handle->recv_flags, src, 0, 0, context);
 }
 
 static ssize_t msg_recvv(struct fid_ep *fid, const struct iovec *iov,
@@ -43,8 +44,8 @@ static ssize_t msg_recvv(struct fid_ep *fid, const struct iovec *iov,
 
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return efa_post_recv(handle->ep, iov, count, handle->recv_flags, src, 0,
-			     0, context);
+	return efa_post_recv(handle->ep, iov, count, desc, handle->recv_flags,
+			     src, 0, 0, context);
 }
 
 static ssize_t msg_recvmsg(struct fid_ep *ep, const struct fi_msg *msg,
@@ -53,6 +54,7 @@ static ssize_t msg_recvmsg(struct fid_ep *ep, const struct fi_msg *msg,
 	struct rdm_recv op = {
 		.iov = msg->msg_iov,
 		.iovcnt = (uint32_t)u_min(msg->iov_count, UINT32_MAX),
+		.mr = msg->desc,
 		.from = msg->addr,
 		.context = msg->context,
 	};
@@ -80,8 +82,8 @@ static ssize_t msg_send(struct fid_ep *fid, const void *buf, size_t len,
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(handle->ep, &iov, 1, handle->send_flags, 0, dest,
-			     0, context);
+	return efa_post_send(handle->ep, &iov, 1, efa_one(&desc),
+			     handle->send_flags, 0, dest, 0, context);
 }
 
 static ssize_t msg_sendv(struct fid_ep *fid, const struct iovec *iov,
@@ -92,8 +94,8 @@ static ssize_t msg_sendv(struct fid_ep *fid, const struct iovec *iov,
 
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return efa_post_send(handle->ep, iov, count, handle->send_flags, 0,
-			     dest, 0, context);
+	return efa_post_send(handle->ep, iov, count, desc, handle->send_flags,
+			     0, dest, 0, context);
 }
 
 static ssize_t msg_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
@@ -106,7 +108,7 @@ static ssize_t msg_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 		return -FI_EINVAL;
 	if (u_unlikely(ret))
 		return ret;
-	return efa_post_send(ep, msg->msg_iov, msg->iov_count,
+	return efa_post_send(ep, msg->msg_iov, msg->iov_count, msg->desc,
 			     efa_tx_flags(ep, flags), msg->data, msg->addr, 0,
 			     msg->context);
 }
@@ -116,8 +118,8 @@ static ssize_t msg_inject(struct fid_ep *fid, const void *buf, size_t len,
 {
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT, 0, dest, 0,
-			     NULL);
+	return efa_post_send(efa_ep_of(fid), &iov, 1, NULL, RDM_INJECT, 0, dest,
+			     0, NULL);
 }
 
 static ssize_t msg_senddata(struct fid_ep *fid, const void *buf, size_t len,
@@ -127,8 +129,9 @@ static ssize_t msg_senddata(struct fid_ep *fid, const void *buf, size_t len,
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(handle->ep, &iov, 1, handle->send_flags | RDM_DATA,
-			     data, dest, 0, context);
+	return efa_post_send(handle->ep, &iov, 1, efa_one(&desc),
+			     handle->send_flags | RDM_DATA, data, dest, 0,
+			     context);
 }
 
 static ssize_t msg_injectdata(struct fid_ep *fid, const void *buf, size_t len,
@@ -136,8 +139,8 @@ static ssize_t msg_injectdata(struct fid_ep *fid, const void *buf, size_t len,
 {
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT | RDM_DATA,
-			     data, dest, 0, NULL);
+	return efa_post_send(efa_ep_of(fid), &iov, 1, NULL,
+			     RDM_INJECT | RDM_DATA, data, dest, 0, NULL);
 }
 
 struct fi_ops_msg efa_msg_ops = {

@@ -12,7 +12,7 @@
 struct rma_call {
 	const struct iovec *iov;
 	size_t count;
-	void *desc;
+	void *const *desc; /* [count]; NULL: none */
 	uint64_t remote, key; /* of a call that has one range */
 	uint64_t data;
 	fi_addr_t peer;
@@ -73,8 +73,8 @@ static ssize_t rma_read(struct fid_ep *fid, void *buf, size_t len, void *desc,
 {
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = { buf, len };
-	const struct rma_call call = { &iov, 1, desc, addr,
-				       key,  0, peer, context };
+	const struct rma_call call = { &iov, 1, efa_one(&desc), addr,
+				       key,  0, peer,		context };
 
 	return post(handle->ep, &call, true, handle->send_flags & ~RDM_INJECT);
 }
@@ -84,9 +84,8 @@ static ssize_t rma_readv(struct fid_ep *fid, const struct iovec *iov,
 			 uint64_t addr, uint64_t key, void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct rma_call call = { iov,  count,  desc ? desc[0] : NULL,
-				       addr, key,    0,
-				       peer, context };
+	const struct rma_call call = { iov, count, desc, addr,
+				       key, 0,	   peer, context };
 
 	return post(handle->ep, &call, true, handle->send_flags & ~RDM_INJECT);
 }
@@ -128,7 +127,7 @@ static ssize_t post_msg(struct fid_ep *fid, const struct fi_msg_rma *msg,
 	call = (struct rma_call){
 		.iov = msg->msg_iov,
 		.count = msg->iov_count,
-		.desc = msg->desc ? msg->desc[0] : NULL,
+		.desc = msg->desc,
 		.data = msg->data,
 		.peer = msg->addr,
 		.context = msg->context,
@@ -153,8 +152,8 @@ static ssize_t rma_write(struct fid_ep *fid, const void *buf, size_t len,
 {
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = efa_iov(buf, len);
-	const struct rma_call call = { &iov, 1, desc, addr,
-				       key,  0, peer, context };
+	const struct rma_call call = { &iov, 1, efa_one(&desc), addr,
+				       key,  0, peer,		context };
 
 	return post(handle->ep, &call, false, handle->send_flags);
 }
@@ -164,9 +163,8 @@ static ssize_t rma_writev(struct fid_ep *fid, const struct iovec *iov,
 			  uint64_t addr, uint64_t key, void *context)
 {
 	struct efa_handle *handle = efa_handle_of(fid);
-	const struct rma_call call = { iov,  count,  desc ? desc[0] : NULL,
-				       addr, key,    0,
-				       peer, context };
+	const struct rma_call call = { iov, count, desc, addr,
+				       key, 0,	   peer, context };
 
 	return post(handle->ep, &call, false, handle->send_flags);
 }
@@ -192,8 +190,8 @@ static ssize_t rma_writedata(struct fid_ep *fid, const void *buf, size_t len,
 {
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = efa_iov(buf, len);
-	const struct rma_call call = { &iov, 1,	   desc, addr,
-				       key,  data, peer, context };
+	const struct rma_call call = { &iov, 1,	   efa_one(&desc), addr,
+				       key,  data, peer,	   context };
 
 	return post(handle->ep, &call, false, handle->send_flags | RDM_DATA);
 }

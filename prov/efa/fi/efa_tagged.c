@@ -13,8 +13,8 @@ static ssize_t tagged_recv(struct fid_ep *fid, void *buf, size_t len,
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = { buf, len };
 
-	return efa_post_recv(handle->ep, &iov, 1, handle->trecv_flags, src, tag,
-			     ignore, context);
+	return efa_post_recv(handle->ep, &iov, 1, efa_one(&desc),
+			     handle->trecv_flags, src, tag, ignore, context);
 }
 
 static ssize_t tagged_recvv(struct fid_ep *fid, const struct iovec *iov,
@@ -25,8 +25,8 @@ static ssize_t tagged_recvv(struct fid_ep *fid, const struct iovec *iov,
 
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return efa_post_recv(handle->ep, iov, count, handle->trecv_flags, src,
-			     tag, ignore, context);
+	return efa_post_recv(handle->ep, iov, count, desc, handle->trecv_flags,
+			     src, tag, ignore, context);
 }
 
 static ssize_t tagged_recvmsg(struct fid_ep *ep,
@@ -35,6 +35,7 @@ static ssize_t tagged_recvmsg(struct fid_ep *ep,
 	struct rdm_recv op = {
 		.iov = msg->msg_iov,
 		.iovcnt = (uint32_t)u_min(msg->iov_count, UINT32_MAX),
+		.mr = msg->desc,
 		.flags = RDM_TAGGED,
 		.from = msg->addr,
 		.tag = msg->tag,
@@ -56,8 +57,8 @@ static ssize_t tagged_send(struct fid_ep *fid, const void *buf, size_t len,
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(handle->ep, &iov, 1, handle->tsend_flags, 0, dest,
-			     tag, context);
+	return efa_post_send(handle->ep, &iov, 1, efa_one(&desc),
+			     handle->tsend_flags, 0, dest, tag, context);
 }
 
 static ssize_t tagged_sendv(struct fid_ep *fid, const struct iovec *iov,
@@ -68,8 +69,8 @@ static ssize_t tagged_sendv(struct fid_ep *fid, const struct iovec *iov,
 
 	if (count > RDM_IOV_MAX)
 		return -FI_EINVAL;
-	return efa_post_send(handle->ep, iov, count, handle->tsend_flags, 0,
-			     dest, tag, context);
+	return efa_post_send(handle->ep, iov, count, desc, handle->tsend_flags,
+			     0, dest, tag, context);
 }
 
 static ssize_t tagged_sendmsg(struct fid_ep *fid,
@@ -82,7 +83,7 @@ static ssize_t tagged_sendmsg(struct fid_ep *fid,
 		return -FI_EINVAL;
 	if (u_unlikely(ret))
 		return ret;
-	return efa_post_send(ep, msg->msg_iov, msg->iov_count,
+	return efa_post_send(ep, msg->msg_iov, msg->iov_count, msg->desc,
 			     efa_tx_flags(ep, flags) | RDM_TAGGED, msg->data,
 			     msg->addr, msg->tag, msg->context);
 }
@@ -92,8 +93,8 @@ static ssize_t tagged_inject(struct fid_ep *fid, const void *buf, size_t len,
 {
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(efa_ep_of(fid), &iov, 1, RDM_INJECT | RDM_TAGGED,
-			     0, dest, tag, NULL);
+	return efa_post_send(efa_ep_of(fid), &iov, 1, NULL,
+			     RDM_INJECT | RDM_TAGGED, 0, dest, tag, NULL);
 }
 
 static ssize_t tagged_senddata(struct fid_ep *fid, const void *buf, size_t len,
@@ -103,7 +104,7 @@ static ssize_t tagged_senddata(struct fid_ep *fid, const void *buf, size_t len,
 	struct efa_handle *handle = efa_handle_of(fid);
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(handle->ep, &iov, 1,
+	return efa_post_send(handle->ep, &iov, 1, efa_one(&desc),
 			     handle->tsend_flags | RDM_DATA, data, dest, tag,
 			     context);
 }
@@ -114,7 +115,7 @@ static ssize_t tagged_injectdata(struct fid_ep *fid, const void *buf,
 {
 	const struct iovec iov = efa_iov(buf, len);
 
-	return efa_post_send(efa_ep_of(fid), &iov, 1,
+	return efa_post_send(efa_ep_of(fid), &iov, 1, NULL,
 			     RDM_INJECT | RDM_TAGGED | RDM_DATA, data, dest,
 			     tag, NULL);
 }

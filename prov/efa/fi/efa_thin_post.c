@@ -170,7 +170,7 @@ int efa_thin_rma(struct efa_thin *thin, const struct rdm_rma *rma)
 		.imm = (uint32_t)rma->data,
 		.remote = rma->rma_iov[0].addr,
 		.rkey = rma->rma_iov[0].key,
-		.mr = rma->mr,
+		.mr = mr_of(rma->mr, 1),
 		.len = iov.iov_len,
 	};
 	struct efa_thin_op *op;

@@ -279,6 +279,8 @@ struct rdm_send {
 	const struct iovec *iov; /* copied; the bytes are read later unless
 				    RDM_INJECT */
 	uint32_t iovcnt; /* 0..RDM_IOV_MAX */
+	void *const *mr; /* [iovcnt] struct dev_mr of iov, copied: the operation
+			    ends by rdm_revoke(); NULL, also in it: none */
 	uint32_t flags; /* enum rdm_flags */
 	uint64_t to; /* index in the av */
 	uint64_t tag;
@@ -299,6 +301,7 @@ bool rdm_is_settled(struct rdm_ep *ep, uint64_t to);
 struct rdm_recv {
 	const struct iovec *iov; /* copied */
 	uint32_t iovcnt; /* 0..RDM_IOV_MAX; 1 with RDM_MULTI_RECV */
+	void *const *mr; /* [iovcnt], as of rdm_send */
 	uint32_t flags; /* TAGGED, COMPLETION, MULTI_RECV; CLAIM: into this
 			   buffer goes the message that was claimed with the
 			   same context; CLAIM|DISCARD: drop it */
@@ -326,6 +329,14 @@ int rdm_peek(struct rdm_ep *ep, const struct rdm_recv *op);
  */
 int rdm_cancel(struct rdm_ep *ep, void *context);
 
+/*
+ * A region of ours is about to be closed: what names it as local memory, and
+ * needs that still, ends with RDM_ERR_CANCELED, and the peers of what has begun
+ * are told. Neither we nor software below us touch the memory after it. False:
+ * nothing named it.
+ */
+bool rdm_revoke(struct rdm_ep *ep, const struct dev_mr *mr);
+
 struct rdm_rma {
 	bool read; /* else write */
 	const struct iovec *iov; /* copied */
@@ -333,7 +344,7 @@ struct rdm_rma {
 	uint32_t rma_iovcnt; /* 1..RDM_IOV_MAX */
 	const struct dev_range *rma_iov; /* of the peer; copied; as many bytes
 					    as iov */
-	struct dev_mr *mr; /* of iov; may be NULL */
+	void *const *mr; /* [iovcnt], as of rdm_send; the device uses them */
 	uint32_t flags; /* DATA, INJECT, COMPLETION, DELIVERY */
 	uint64_t to;
 	uint64_t data; /* low 32 bits travel */
@@ -415,6 +426,7 @@ struct rdm_atomic {
 	const struct iovec *compare; /* COMPARE */
 	const struct iovec *result; /* FETCH and COMPARE; copied, filled later */
 	const struct dev_range *target; /* in the peer's regions */
+	void *const *result_mr; /* [resultcnt], as of rdm_send */
 	uint32_t iovcnt, comparecnt, resultcnt, targetcnt;
 	uint32_t flags; /* INJECT, COMPLETION, DELIVERY */
 	uint64_t to;

@@ -164,6 +164,7 @@ static void tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
 	const struct rdm_send send = {
 		.iov = op->result,
 		.iovcnt = fetch ? op->resultcnt : 0,
+		.mr = op->result_mr,
 		.flags = op->flags,
 		.context = op->context,
 	};
@@ -192,6 +193,7 @@ int rdm_atomic(struct rdm_ep *ep, const struct rdm_atomic *op)
 	if (!tx)
 		return -EAGAIN;
 	tx_fill(tx, peer, op, len);
+	ep->names |= op->result_mr != NULL;
 	ret = post(ep, tx, op);
 	if (ret) {
 		rdm_tx_free(ep, tx);

@@ -231,6 +231,10 @@ void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
 
 	if (!tx)
 		return;
+	if (u_unlikely(tx->ended)) {
+		rdm_error_named(ep, tx, pkt->recv_id);
+		return;
+	}
 	if (tx->state != RDM_TX_WAIT_CTS || !pkt->seg_len) {
 		ep->stats.bad_packets++;
 		return;

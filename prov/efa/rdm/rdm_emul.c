@@ -110,6 +110,10 @@ void rdm_emul_readrsp(struct rdm_ep *ep, struct rdm_peer *peer,
 
 	if (!tx)
 		return;
+	if (u_unlikely(tx->ended)) {
+		rdm_error_named(ep, tx, pkt->send_id);
+		return;
+	}
 	if (tx->granted) {
 		ep->stats.duplicates++;
 		return;
@@ -126,7 +130,7 @@ void rdm_emul_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 {
 	struct rdm_tx *tx = read_named(ep, peer, pkt->recv_id);
 
-	if (tx && take(ep, tx, pkt->offset, pkt))
+	if (tx && !tx->ended && take(ep, tx, pkt->offset, pkt))
 		read_on(ep, tx);
 }
 

@@ -9,7 +9,7 @@
  *   rdm_rma.c   RMA; by the device                 rdm_rx.c   posted receives
  *   rdm_emul.c  RMA in packets, our user's         rdm_kept.c its memory
  *   rdm_serve_read.c, _write.c  RMA in packets, a peer's
- *   rdm_error.c giving up
+ *   rdm_error.c giving up   rdm_revoke.c  as a region of ours is closed
  *   rdm_atomic.c, rdm_atomic_in.c  atomics
  *   rdm_target.c  what peers' requests may touch   rdm_peer.c who is who
  *   rdm_region.c  counters of what they wrote      rdm_alive.c  is who we
@@ -142,6 +142,8 @@ struct rdm_tx {
 	bool granted; /* a CTS came, so recv_id is known */
 	bool acked; /* a packet of it has arrived */
 	bool broke; /* it ended by a failure that the peer does not know of */
+	bool ended; /* its user was told; it waits for the name of what the peer
+		       has begun, to end that too */
 	uint32_t flags; /* enum rdm_flags */
 	uint32_t err; /* enum rdm_err, first one */
 	uint32_t wrs; /* posted and not completed */
@@ -157,10 +159,10 @@ struct rdm_tx {
 	uint64_t tag;
 	uint64_t data;
 	struct iovec iov[RDM_IOV_MAX];
-	struct dev_mr *mr[RDM_IOV_MAX]; /* of a message to be pulled */
+	void *local[RDM_IOV_MAX]; /* dev_mr of iov, the user's; or NULL */
+	struct dev_mr *mr[RDM_IOV_MAX]; /* ours, of a message to be pulled */
 	uint32_t rma_iovcnt; /* RMA */
 	struct rdm_pkt_iov rma_iov[RDM_PKT_IOV_MAX]; /* of the peer */
-	struct dev_mr *local_mr; /* RMA; the user's */
 	struct rdm_inflow in; /* a read in packets */
 	void *copy; /* RMA inject: our copy of the bytes; else NULL */
 };
@@ -174,6 +176,7 @@ struct rdm_rx {
 	uint32_t iovcnt;
 	uint64_t capacity; /* bytes of iov */
 	struct iovec iov[RDM_IOV_MAX]; /* multi-receive: what is left */
+	void *mr[RDM_IOV_MAX]; /* dev_mr of iov, or NULL */
 	/* Multi-receive. */
 	struct rdm_rx *parent; /* of a part: the buffer it was cut from */
 	uint32_t parts; /* of a buffer: parts under way */
@@ -307,6 +310,7 @@ struct rdm_ep {
 	/* Work that waits for room; busy is true while any of it is there. */
 	bool busy;
 	bool armed; /* nobody has looked since; then busy is true as well */
+	bool names; /* an operation has named a region as local memory */
 	uint32_t nrefused; /* entries of refused */
 	struct rdm_ctl_list ctls;
 	struct rdm_ctl_list ctls_posted;
@@ -387,6 +391,17 @@ static inline uint64_t rdm_iov_len(const struct iovec *iov, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		len += iov[i].iov_len;
 	return len;
+}
+
+/* Which element of iov the byte at offset is in. */
+static inline uint32_t rdm_iov_index(const struct iovec *iov, uint32_t n,
+				     uint64_t offset)
+{
+	uint32_t i = 0;
+
+	while (i + 1 < n && offset >= iov[i].iov_len)
+		offset -= iov[i++].iov_len;
+	return i;
 }
 
 /* The part [offset, offset + len) of iov in out[RDM_IOV_MAX]; its count. */
@@ -480,6 +495,8 @@ struct rdm_rx *rdm_rx_take(struct rdm_ep *ep, struct rdm_rx *rx,
    message brought; err 0 and a message longer than the receive: TRUNC. */
 void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
 		     struct rdm_peer *peer, struct rdm_comp *comp);
+/* A posted receive ends; parts of it go on. */
+void rdm_rx_cancel(struct rdm_ep *ep, struct rdm_rx *rx);
 
 /* ---- rdm_msg.c ---------------------------------------------------------------------- */
 

@@ -105,6 +105,27 @@ U_COLD void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx)
 			       tx->msg_id, tx->err);
 }
 
+U_COLD bool rdm_error_owes(const struct rdm_tx *tx)
+{
+	if (!tx->broke || tx->granted || !rdm_error_can_tell(tx->peer) ||
+	    rdm_error_is_death(tx->err))
+		return false;
+	switch (tx->type) {
+	case RDM_PKT_LONGCTS_RTW:
+	case RDM_PKT_DC_LONGCTS_RTW:
+	case RDM_PKT_LONGCTS_RTR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+U_COLD void rdm_error_named(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t id)
+{
+	rdm_error_tell(ep, tx->peer, RDM_REF_ID, id, tx->err);
+	rdm_tx_free(ep, tx);
+}
+
 /* ---- being told ------------------------------------------------------------ */
 
 void rdm_error_message(struct rdm_ep *ep, struct rdm_peer *peer,

@@ -132,6 +132,12 @@ void rdm_error_shaken(struct rdm_ep *ep, struct rdm_peer *peer);
 void rdm_error_forget(struct rdm_peer *peer);
 /* An operation of ours that broke off. */
 void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx);
+/*
+ * Whether the peer has begun, or will, what it cannot be told to end before it
+ * has sent us its id; what to do when that has come.
+ */
+bool rdm_error_owes(const struct rdm_tx *tx);
+void rdm_error_named(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t id);
 /* The peer gave up what has this id of ours; a message of a number that was. */
 void rdm_error_id(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t id);
 void rdm_error_message(struct rdm_ep *ep, struct rdm_peer *peer,

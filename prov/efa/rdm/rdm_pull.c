@@ -50,6 +50,8 @@ static int read_post(struct rdm_ep *ep, struct rdm_msg *msg, uint64_t want)
 	wr.len = u_min(wr.len, ep->config.dev->info.max_rdma);
 	rdm_iov_slice(msg->rx->iov, msg->rx->iovcnt, msg->asked, wr.len, local);
 	wr.len = local[0].iov_len;
+	wr.mr = msg->rx->mr[rdm_iov_index(msg->rx->iov, msg->rx->iovcnt,
+					  msg->asked)];
 	ret = dev_post(ep->qp, &wr, 1);
 	if (ret != 1)
 		return ret == -ENOMEM || ret == -EINVAL ? -ENOMEM : -EAGAIN;

@@ -62,7 +62,7 @@ static int device_post(struct rdm_ep *ep, struct rdm_tx *tx)
 		.op = tx->kind == RDM_TX_READ ? DEV_READ : DEV_WRITE,
 		.iov = local,
 		.iovcnt = 1,
-		.mr = tx->copy ? NULL : tx->local_mr,
+		.mr = tx->local[rdm_iov_index(tx->iov, tx->iovcnt, tx->sent)],
 	};
 	uint64_t there;
 	int ret;
@@ -190,6 +190,7 @@ static int tx_copy(struct rdm_tx *tx)
 		to += tx->iov[i].iov_len;
 	}
 	tx->iov[0] = (struct iovec){ tx->copy, tx->len };
+	tx->local[0] = NULL;
 	tx->iovcnt = 1;
 	return 0;
 }
@@ -200,6 +201,7 @@ static int tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
 	struct rdm_send send = {
 		.iov = op->iov,
 		.iovcnt = op->iovcnt,
+		.mr = op->mr,
 		.flags = op->flags,
 		.data = op->data,
 		.context = op->context,
@@ -212,7 +214,6 @@ static int tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
 		tx->rma_iov[i] = (struct rdm_pkt_iov){ op->rma_iov[i].addr,
 						       op->rma_iov[i].len,
 						       op->rma_iov[i].key };
-	tx->local_mr = op->mr;
 	if (!(op->flags & RDM_INJECT))
 		return 0;
 	tx->flags &= ~(uint32_t)RDM_DELIVERY;
@@ -234,6 +235,7 @@ int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 		rdm_tx_free(ep, tx);
 		return -ENOMEM;
 	}
+	ep->names |= op->mr != NULL;
 	ret = peer->shaken ? start(ep, tx) : park(ep, tx);
 	if (ret) {
 		rdm_tx_free(ep, tx);

@@ -81,6 +81,7 @@ static struct rdm_rx *take_part(struct rdm_ep *ep, struct rdm_rx *rx,
 		.iovcnt = 1,
 		.capacity = len,
 		.iov = { { rx->iov[0].iov_base, len } },
+		.mr = { rx->mr[0] },
 		.parent = rx,
 	};
 	rx->parts++;
@@ -254,8 +255,11 @@ int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op)
 	rx->parts = 0;
 	rx->canceled = false;
 	rx->posted = false;
-	for (uint32_t i = 0; i < op->iovcnt; i++)
+	for (uint32_t i = 0; i < op->iovcnt; i++) {
 		rx->iov[i] = op->iov[i];
+		rx->mr[i] = op->mr ? op->mr[i] : NULL;
+	}
+	ep->names |= op->mr != NULL;
 	if (u_unlikely(op->flags & RDM_CLAIM))
 		return recv_claimed(ep, op, rx);
 	if (u_unlikely(op->flags & RDM_MULTI_RECV)) {
@@ -344,7 +348,6 @@ static int cancel_matched(struct rdm_ep *ep, void *context)
 
 int rdm_cancel(struct rdm_ep *ep, void *context)
 {
-	struct rdm_comp comp;
 	struct rdm_rx *rx;
 
 	TAILQ_FOREACH(rx, &ep->posted, all) {
@@ -353,9 +356,14 @@ int rdm_cancel(struct rdm_ep *ep, void *context)
 	}
 	if (!rx)
 		return cancel_matched(ep, context);
-	rx_unpost(ep, rx);
-	comp = (struct rdm_comp){
-		.context = context,
+	rdm_rx_cancel(ep, rx);
+	return 0;
+}
+
+void rdm_rx_cancel(struct rdm_ep *ep, struct rdm_rx *rx)
+{
+	struct rdm_comp comp = {
+		.context = rx->context,
 		.buf = rx->iovcnt ? rx->iov[0].iov_base : NULL,
 		.tag = rx->match.tag,
 		.source = RDM_ADDR_NONE,
@@ -363,10 +371,11 @@ int rdm_cancel(struct rdm_ep *ep, void *context)
 		.flags = rx->flags & RDM_TAGGED ? RDM_COMP_TAGGED : 0,
 		.err = RDM_ERR_CANCELED,
 	};
+
+	rx_unpost(ep, rx);
 	rdm_count(ep, RDM_CNTR_RECV, false);
 	rdm_complete_error(ep, ep->config.rx_cq, &comp, 0, NULL);
 	rx->canceled = true;
 	if (!rx->parts)
 		u_pool_put(&ep->rxs, rx);
-	return 0;
 }

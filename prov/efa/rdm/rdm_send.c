@@ -59,6 +59,7 @@ static void send_done(struct rdm_ep *ep, const struct rdm_send *op,
 static U_COLD void eager_keep(struct rdm_peer *peer, struct rdm_tx *tx,
 			      const struct rdm_send *op, uint64_t len)
 {
+	/* Its bytes are copied, so a region that it names may go. */
 	rdm_tx_init(tx, peer, op, len);
 	tx->wrs = 1;
 	peer->tx_msg_id++;
@@ -138,6 +139,7 @@ static __attribute__((noinline)) int send_slow(struct rdm_ep *ep,
 	if (!tx)
 		return -EAGAIN;
 	rdm_tx_init(tx, peer, op, len);
+	ep->names |= op->mr != NULL;
 	if (op->flags & RDM_INJECT)
 		tx->flags &= ~(uint32_t)RDM_DELIVERY;
 	ret = start(ep, peer, tx);

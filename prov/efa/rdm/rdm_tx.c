@@ -50,8 +50,10 @@ void rdm_tx_init(struct rdm_tx *tx, struct rdm_peer *peer,
 		.tag = op->tag,
 		.data = op->data,
 	};
-	for (uint32_t i = 0; i < op->iovcnt; i++)
+	for (uint32_t i = 0; i < op->iovcnt; i++) {
 		tx->iov[i] = op->iov[i];
+		tx->local[i] = op->mr ? op->mr[i] : NULL;
+	}
 	TAILQ_INSERT_TAIL(&peer->txs, tx, link);
 }
 
@@ -118,6 +120,10 @@ void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
 
 	if (tx->state != RDM_TX_SENT || tx->wrs || tx->wait_done)
 		return;
+	if (u_unlikely(tx->ended)) {
+		rdm_tx_free(ep, tx);
+		return;
+	}
 	comp = (struct rdm_comp){
 		.context = tx->context,
 		.len = tx->len,
@@ -134,7 +140,9 @@ void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
 		rdm_complete_error(ep, ep->config.tx_cq, &comp, 0, tx->peer);
 	else if (tx->flags & RDM_COMPLETION)
 		rdm_cq_push(ep->config.tx_cq, &comp);
-	rdm_tx_free(ep, tx);
+	tx->ended = u_unlikely(tx->broke) && rdm_error_owes(tx);
+	if (u_likely(!tx->ended))
+		rdm_tx_free(ep, tx);
 }
 
 void rdm_tx_queue(struct rdm_ep *ep, struct rdm_tx *tx)

@@ -211,7 +211,8 @@ static void mr_mode__none_and_no_caps_hinted(void **state)
 static void mr_mode__output_is_what_is_required(void **state)
 {
 	hints->caps = FI_RMA;
-	hints->domain_attr->mr_mode = ~(EFA_MR_BASIC | EFA_MR_SCALABLE);
+	hints->domain_attr->mr_mode =
+		~(EFA_MR_BASIC | EFA_MR_SCALABLE | FI_MR_LOCAL);
 	assert_int_equal(get(), 0);
 	assert_int_equal(info->domain_attr->mr_mode, RMA_MODES);
 	for (int bit = 0; bit < 12; bit++) {
@@ -220,6 +221,20 @@ static void mr_mode__output_is_what_is_required(void **state)
 		hints->domain_attr->mr_mode = RMA_MODES & ~(1 << bit);
 		assert_int_equal(get(), -FI_ENODATA);
 	}
+}
+
+/* It is not required, and told to who asks for it. */
+static void mr_mode__local_as_hinted(void **state)
+{
+	hints->domain_attr->mr_mode = RMA_MODES | FI_MR_LOCAL;
+	assert_int_equal(get(), 0);
+	assert_int_equal(info->domain_attr->mr_mode, RMA_MODES | FI_MR_LOCAL);
+	hints->domain_attr->mr_mode = FI_MR_LOCAL;
+	assert_int_equal(get(), 0);
+	assert_int_equal(info->domain_attr->mr_mode, FI_MR_LOCAL);
+	assert_false(info->caps & (FI_REMOTE_READ | FI_REMOTE_WRITE));
+	hints->caps = FI_MSG | FI_RMA;
+	assert_int_equal(get(), -FI_ENODATA);
 }
 
 static void mr_mode__names_of_old(void **state)
@@ -462,6 +477,7 @@ int main(void)
 		TEST(mr_mode__matters_for_the_target_of_rma),
 		TEST(mr_mode__none_and_no_caps_hinted),
 		TEST(mr_mode__output_is_what_is_required),
+		TEST(mr_mode__local_as_hinted),
 		TEST(mr_mode__names_of_old),
 		TEST(mr_mode__dgram_requires_local),
 		TEST(threading__every_model_comes_back),

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * efa_revoke_test.c - regions that are closed while operations name them as
+ * local memory, by any thread
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fixture.h"
+
+#define BYTES (4u << 20)
+#define ROUNDS 300
+
+static struct fixture f;
+static uint8_t *from, *to;
+
+static void setup(const struct fixture_config *config)
+{
+	fixture_open(&f, config);
+	from = malloc(BYTES);
+	to = malloc(BYTES);
+	memset(from, 1, BYTES);
+	memset(to, 2, BYTES);
+}
+
+static void teardown(void)
+{
+	free(from);
+	free(to);
+	fixture_close(&f);
+}
+
+static struct fid_mr *region(void *buf)
+{
+	struct fid_mr *mr;
+
+	assert_int_equal(fi_mr_reg(f.domain, buf, BYTES,
+				   FI_SEND | FI_RECV | FI_READ | FI_WRITE, 0, 0,
+				   0, &mr, NULL),
+			 0);
+	return mr;
+}
+
+static void expect_canceled(int who, void *context)
+{
+	struct fi_cq_err_entry entry = fixture_error(&f, who);
+
+	assert_int_equal(entry.err, FI_ECANCELED);
+	assert_ptr_equal(entry.op_context, context);
+}
+
+static void message_goes_on(void)
+{
+	assert_int_equal(fi_recv(f.ep[1], to, 8, NULL, FI_ADDR_UNSPEC, NULL),
+			 0);
+	assert_int_equal(fi_send(f.ep[0], from, 8, NULL, f.addr[1], NULL), 0);
+	fixture_entry(&f, 1);
+	fixture_entry(&f, 0);
+}
+
+static void mr_close__ends_receives_that_name_it(void **state)
+{
+	const struct iovec iov[] = { { to, 8 }, { to + 8, 8 } };
+	struct fid_mr *mr, *other;
+	void *desc[2];
+	int c[3];
+
+	setup(&(struct fixture_config){ .type = FI_EP_RDM });
+	mr = region(to);
+	other = region(to);
+	desc[0] = fi_mr_desc(other);
+	desc[1] = fi_mr_desc(mr);
+	assert_int_equal(fi_recv(f.ep[1], to, 8, fi_mr_desc(mr), FI_ADDR_UNSPEC,
+				 &c[0]),
+			 0);
+	assert_int_equal(fi_trecvv(f.ep[1], iov, desc, 2, FI_ADDR_UNSPEC, 1, 0,
+				   &c[1]),
+			 0);
+	assert_int_equal(fi_recv(f.ep[1], to, 8, fi_mr_desc(other),
+				 FI_ADDR_UNSPEC, &c[2]),
+			 0);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	expect_canceled(1, &c[0]);
+	expect_canceled(1, &c[1]);
+	fixture_quiet(&f);
+	assert_int_equal(fi_send(f.ep[0], from, 8, NULL, f.addr[1], NULL), 0);
+	assert_ptr_equal(fixture_entry(&f, 1).op_context, &c[2]);
+	fixture_entry(&f, 0);
+	assert_int_equal(fi_close(&other->fid), 0);
+	teardown();
+}
+
+/* Both sides hear of a message that had begun. */
+static void mr_close__ends_a_long_send(void **state)
+{
+	struct fid_mr *mr;
+	int c;
+
+	setup(&(struct fixture_config){ .type = FI_EP_RDM });
+	message_goes_on();
+	mr = region(from);
+	assert_int_equal(fi_send(f.ep[0], from, BYTES, fi_mr_desc(mr),
+				 f.addr[1], &c),
+			 0);
+	fixture_quiet(&f);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	expect_canceled(0, &c);
+	assert_int_equal(
+		fi_recv(f.ep[1], to, BYTES, NULL, FI_ADDR_UNSPEC, NULL), 0);
+	assert_int_not_equal(fixture_error(&f, 1).err, 0);
+	message_goes_on();
+	teardown();
+}
+
+/* Nothing is known of operations that name none. */
+static void mr_close__leaves_others_alone(void **state)
+{
+	struct fid_mr *mr;
+
+	setup(&(struct fixture_config){ .type = FI_EP_RDM });
+	message_goes_on();
+	mr = region(from);
+	assert_int_equal(fi_send(f.ep[0], from, BYTES, NULL, f.addr[1], NULL),
+			 0);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	assert_int_equal(
+		fi_recv(f.ep[1], to, BYTES, NULL, FI_ADDR_UNSPEC, NULL), 0);
+	fixture_entry(&f, 1);
+	fixture_entry(&f, 0);
+	assert_memory_equal(from, to, BYTES);
+	teardown();
+}
+
+/* ---- threads --------------------------------------------------------------- */
+
+static _Atomic uint32_t ended;
+
+/* Reads the queue of the second endpoint until all receives have ended. */
+static void *read_on(void *arg)
+{
+	struct fi_cq_tagged_entry entry;
+	struct fi_cq_err_entry error = { .err = 0 };
+	ssize_t ret;
+
+	while (ended < ROUNDS) {
+		ret = fi_cq_read(f.cq[1], &entry, 1);
+		if (ret == -FI_EAVAIL) {
+			assert_int_equal(fi_cq_readerr(f.cq[1], &error, 0), 1);
+			assert_int_equal(error.err, FI_ECANCELED);
+		}
+		if (ret != -FI_EAGAIN)
+			ended++;
+		else
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void check_thread(const struct fixture_config *config)
+{
+	pthread_t thread;
+	int c;
+
+	setup(config);
+	ended = 0;
+	pthread_create(&thread, NULL, read_on, NULL);
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		struct fid_mr *mr = region(to);
+
+		assert_int_equal(fi_recv(f.ep[1], to, 8, fi_mr_desc(mr),
+					 FI_ADDR_UNSPEC, &c),
+				 0);
+		assert_int_equal(fi_close(&mr->fid), 0);
+		while (ended <= i)
+			sched_yield();
+	}
+	pthread_join(thread, NULL);
+	teardown();
+}
+
+static void mr_close__while_another_thread_reads(void **state)
+{
+	check_thread(&(struct fixture_config){ .threading = FI_THREAD_SAFE });
+}
+
+/* The thread that reads sleeps, and nothing but the close can wake it. */
+static void *sleep_on(void *arg)
+{
+	struct fi_cq_tagged_entry entry;
+
+	assert_int_equal(fi_cq_sread(f.cq[1], &entry, 1, NULL, -1), -FI_EAVAIL);
+	ended = 1;
+	return NULL;
+}
+
+static void mr_close__wakes_who_waits(void **state)
+{
+	struct fid_mr *mr;
+	pthread_t thread;
+	int c;
+
+	setup(&(struct fixture_config){ .threading = FI_THREAD_SAFE,
+					.wait_obj = FI_WAIT_FD });
+	ended = 0;
+	mr = region(to);
+	assert_int_equal(
+		fi_recv(f.ep[1], to, 8, fi_mr_desc(mr), FI_ADDR_UNSPEC, &c), 0);
+	pthread_create(&thread, NULL, sleep_on, NULL);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	pthread_join(thread, NULL);
+	expect_canceled(1, &c);
+	teardown();
+}
+
+/* Endpoints lock where operations name regions, and any thread may close one. */
+static void mr_close__in_the_completion_model(void **state)
+{
+	struct fid_mr *mr;
+	int c;
+
+	setup(&(struct fixture_config){ .threading = FI_THREAD_COMPLETION });
+	assert_true(f.info->domain_attr->mr_mode & FI_MR_LOCAL);
+	mr = region(to);
+	assert_int_equal(
+		fi_recv(f.ep[1], to, 8, fi_mr_desc(mr), FI_ADDR_UNSPEC, &c), 0);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	expect_canceled(1, &c);
+	teardown();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mr_close__ends_receives_that_name_it),
+		cmocka_unit_test(mr_close__ends_a_long_send),
+		cmocka_unit_test(mr_close__leaves_others_alone),
+		cmocka_unit_test(mr_close__while_another_thread_reads),
+		cmocka_unit_test(mr_close__wakes_who_waits),
+		cmocka_unit_test(mr_close__in_the_completion_model),
+	};
+
+	return cmocka_run_group_tests(tests, fixture_group_setup,
+				      fixture_group_teardown);
+}
