@@ -231,7 +231,7 @@ void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
 
 	if (!tx)
 		return;
-	if (u_unlikely(tx->ended)) {
+	if (u_unlikely(tx->err)) {
 		rdm_error_named(ep, tx, pkt->recv_id);
 		return;
 	}

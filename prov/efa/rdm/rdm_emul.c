@@ -110,7 +110,7 @@ void rdm_emul_readrsp(struct rdm_ep *ep, struct rdm_peer *peer,
 
 	if (!tx)
 		return;
-	if (u_unlikely(tx->ended)) {
+	if (u_unlikely(tx->err)) {
 		rdm_error_named(ep, tx, pkt->send_id);
 		return;
 	}
@@ -130,7 +130,8 @@ void rdm_emul_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 {
 	struct rdm_tx *tx = read_named(ep, peer, pkt->recv_id);
 
-	if (tx && !tx->ended && take(ep, tx, pkt->offset, pkt))
+	/* The memory of one with an error may be somebody else's. */
+	if (tx && !tx->err && take(ep, tx, pkt->offset, pkt))
 		read_on(ep, tx);
 }
 

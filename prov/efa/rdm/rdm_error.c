@@ -122,7 +122,12 @@ U_COLD bool rdm_error_owes(const struct rdm_tx *tx)
 
 U_COLD void rdm_error_named(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t id)
 {
-	rdm_error_tell(ep, tx->peer, RDM_REF_ID, id, tx->err);
+	/* Until its packets are done it has not ended: then it is told. */
+	tx->granted = true;
+	tx->recv_id = id;
+	if (!tx->ended)
+		return;
+	rdm_error_tell_tx(ep, tx);
 	rdm_tx_free(ep, tx);
 }
 

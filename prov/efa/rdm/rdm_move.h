@@ -134,7 +134,7 @@ void rdm_error_forget(struct rdm_peer *peer);
 void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx);
 /*
  * Whether the peer has begun, or will, what it cannot be told to end before it
- * has sent us its id; what to do when that has come.
+ * has sent us its id; what to do when that has come for one with an error.
  */
 bool rdm_error_owes(const struct rdm_tx *tx);
 void rdm_error_named(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t id);

@@ -305,6 +305,38 @@ static void rdm_revoke__rma(void **state)
 	each_access(check_local);
 }
 
+/* The answer may be here before the device says that the request has left. */
+static void rdm_revoke__request_not_acknowledged(void **state)
+{
+	static const size_t sizes[] = { 100, 60000 };
+
+	(void)state;
+	for (int n = 0; n < 4; n++) {
+		size_t len = sizes[n / 2];
+		struct dev_record_wr *wr;
+		struct memory m;
+
+		memory_open(&m, &memory_ways[3],
+			    DEV_REMOTE_READ | DEV_REMOTE_WRITE);
+		pair_shake(&m.p);
+		assert_int_equal(rma_named(&m, n % 2, len), 0);
+		wr = dev_record_take(m.p.a.qp);
+		assert_int_equal(dev_record_deliver(wr, false), 0);
+		rdm_progress(m.p.b.ep);
+		rdm_revoke(m.p.a.ep, &region);
+		memset(m.local, OTHERS, len);
+		pair_run(&m.p);
+		assert_true(all_others(m.local, len));
+		pair_no_comp(&m.p.a);
+		dev_record_complete(wr, 0);
+		dev_record_free(wr);
+		pair_run(&m.p);
+		one_end(&m.p.a, RDM_ERR_CANCELED, RDM_ERR_CANCELED);
+		pair_no_comp(&m.p.a);
+		memory_close(&m);
+	}
+}
+
 /* What we serve a peer ends with the region, and the peer hears of it. */
 static void rdm_serve__region_closes(void **state)
 {
@@ -367,6 +399,7 @@ int main(void)
 		cmocka_unit_test(rdm_revoke__posted_receives),
 		cmocka_unit_test(rdm_revoke__multi_recv),
 		cmocka_unit_test(rdm_revoke__rma),
+		cmocka_unit_test(rdm_revoke__request_not_acknowledged),
 		cmocka_unit_test(rdm_serve__region_closes),
 		cmocka_unit_test(rdm_revoke__result_of_atomic),
 	};
