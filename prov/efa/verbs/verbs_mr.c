@@ -269,10 +269,15 @@ VERBS_EXPORT int ibv_dereg_mr(struct ibv_mr *m)
 {
 	struct verbs_mr *mr = u_container_of(m, struct verbs_mr, mr);
 	struct verbs_ctx *ctx;
+	struct verbs_qp *qp;
 
 	if (!verbs_is_ours(m->context))
 		return verbs_real(ibv_dereg_mr)(m);
 	ctx = verbs_ctx_of(m->context);
+	u_lock(&ctx->lock);
+	LIST_FOREACH(qp, &ctx->qps, link)
+		verbs_send_revoke(qp, m->lkey);
+	u_unlock(&ctx->lock);
 	/* A peer in the middle of a copy does not run. */
 	if (nic_mr_dereg(ctx->nic, m->rkey) == -EBUSY)
 		return EBUSY;

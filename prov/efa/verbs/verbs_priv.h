@@ -466,6 +466,9 @@ void verbs_qp_flush(struct verbs_qp *qp, bool told);
 void verbs_send_submit(struct verbs_qp *qp, struct verbs_wr *wr);
 /* Those that nic had no room for. */
 void verbs_send_again(struct verbs_qp *qp);
+/* A region is no more: requests that name it end, and leave its memory alone.
+ */
+void verbs_send_revoke(struct verbs_qp *qp, uint32_t lkey);
 /* The request ends with a status of the device. */
 void verbs_send_end(struct verbs_qp *qp, struct verbs_wr *wr, uint8_t status);
 void verbs_slot_free(struct verbs_qp *qp, struct verbs_wr *wr);

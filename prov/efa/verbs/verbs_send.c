@@ -144,6 +144,49 @@ void verbs_send_again(struct verbs_qp *qp)
 	}
 }
 
+static bool wr_names(const struct verbs_wr *wr, uint32_t lkey)
+{
+	for (int i = 0; i < wr->nsge; i++)
+		if (wr->sge[i].lkey == lkey && wr->sge[i].length)
+			return true;
+	return false;
+}
+
+static void revoke_waiting(struct verbs_qp *qp, uint32_t lkey)
+{
+	struct verbs_wr *wr, *next;
+
+	for (wr = TAILQ_FIRST(&qp->waiting); wr; wr = next) {
+		struct verbs_dest *d = wr->dest;
+
+		next = TAILQ_NEXT(wr, link);
+		if (!wr_names(wr, lkey))
+			continue;
+		TAILQ_REMOVE(&qp->waiting, wr, link);
+		d->waiting--;
+		verbs_send_end(qp, wr, NIC_BAD_LKEY);
+		verbs_dest_put(qp, d);
+	}
+}
+
+void verbs_send_revoke(struct verbs_qp *qp, uint32_t lkey)
+{
+	bool found = false;
+
+	u_lock(&qp->lock);
+	revoke_waiting(qp, lkey);
+	for (uint32_t i = 0; i < qp->cap.max_send_wr; i++) {
+		const struct verbs_wr *wr = &qp->slot[i];
+
+		/* The bytes of sends are copied. */
+		if (wr->dest && !wr_is_send(wr) && wr_names(wr, lkey))
+			found |= nic_qp_revoke(qp->nic, i);
+	}
+	if (found)
+		verbs_qp_drive_locked(qp);
+	u_unlock(&qp->lock);
+}
+
 /* --- what the device looks at --- */
 
 #define BAD_AH 4

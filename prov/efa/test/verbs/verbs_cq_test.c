@@ -366,6 +366,36 @@ static void ibv_wr_rdma__keys_are_checked(void **state)
 	assert_int_equal(vt_complete(&t->a, &t->b), 0);
 }
 
+/* The memory of a region is the program's alone once that is closed. */
+static void ibv_dereg_mr__ends_reads_into_it(void **state)
+{
+	static char memory[2][4 << 20];
+	struct vt *t = *state;
+	struct ibv_mr *from = ibv_reg_mr(t->b.pd, memory[0], sizeof(memory[0]),
+					 IBV_ACCESS_REMOTE_READ);
+	struct ibv_mr *to = ibv_reg_mr(t->a.pd, memory[1], sizeof(memory[1]),
+				       IBV_ACCESS_LOCAL_WRITE);
+	struct ibv_wc wc;
+
+	memset(memory[0], 1, sizeof(memory[0]));
+	vt_start(&t->a, 9);
+	ibv_wr_rdma_read(t->a.ex, from->rkey, (uintptr_t)memory[0]);
+	ibv_wr_set_sge(t->a.ex, to->lkey, (uintptr_t)memory[1],
+		       sizeof(memory[1]));
+	assert_int_equal(vt_complete(&t->a, &t->b), 0);
+	assert_int_equal(ibv_dereg_mr(to), 0);
+	memset(memory[1], 2, sizeof(memory[1]));
+	wc = vt_wait(&t->a);
+	assert_int_equal(wc.wr_id, 9);
+	for (int i = 0; i < 1000; i++) {
+		assert_true(vt_is_empty(&t->a));
+		assert_true(vt_is_empty(&t->b));
+	}
+	for (size_t i = 0; i < sizeof(memory[1]); i += 64)
+		assert_int_equal(memory[1][i], 2);
+	assert_int_equal(ibv_dereg_mr(from), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +414,7 @@ int main(void)
 		VT_EACH(pump__receives_for_who_does_not_poll),
 		VT_EACH(ibv_wr_rdma__moves_bytes),
 		VT_EACH(ibv_wr_rdma__keys_are_checked),
+		VT_EACH(ibv_dereg_mr__ends_reads_into_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
