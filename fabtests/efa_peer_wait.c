@@ -10,6 +10,7 @@
  * if the victim's device did all the work; "send" cannot.
  */
 #include "ft.h"
+#include "one_op.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -17,9 +18,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <rdma/fi_atomic.h>
-#include <rdma/fi_rma.h>
 
 #define TAG 3u
 #define KEY 0x77u
@@ -37,83 +35,24 @@ struct wait {
 	struct ft ft;
 	struct ft_buf buf;
 	size_t size;
-	uint64_t addr, key; /* of the victim's buffer */
+	struct one_op op; /* on the victim's buffer */
 	struct fid_mr *mr; /* of ours */
-	struct fi_context2 context;
 };
 
 /* --- what the survivor waits for ---------------------------------------- */
 
-static ssize_t start_send(struct wait *w)
-{
-	struct iovec iov = { w->buf.p, w->size };
-	struct fi_msg msg = { .msg_iov = &iov,
-			      .desc = &w->buf.desc,
-			      .iov_count = 1,
-			      .addr = w->ft.peer,
-			      .context = &w->context };
-	struct fi_msg_tagged tagged = { .msg_iov = &iov,
-					.desc = &w->buf.desc,
-					.iov_count = 1,
-					.addr = w->ft.peer,
-					.tag = TAG,
-					.context = &w->context };
-	uint64_t flags = FI_COMPLETION | FI_DELIVERY_COMPLETE;
-
-	return w->ft.opt.tagged ? fi_tsendmsg(w->ft.ep, &tagged, flags) :
-				  fi_sendmsg(w->ft.ep, &msg, flags);
-}
-
-/* The victim has begun to send, see be_busy(). */
-static ssize_t start_receive(struct wait *w)
-{
-	ft_recv(&w->ft, &w->buf, w->size, TAG, &w->context);
-	return 0;
-}
-
-static ssize_t start_read(struct wait *w)
-{
-	return fi_read(w->ft.ep, w->buf.p, w->size, w->buf.desc, w->ft.peer,
-		       w->addr, w->key, &w->context);
-}
-
-static ssize_t start_write(struct wait *w)
-{
-	struct iovec iov = { w->buf.p, w->size };
-	struct fi_rma_iov there = { w->addr, w->size, w->key };
-	struct fi_msg_rma msg = { .msg_iov = &iov,
-				  .desc = &w->buf.desc,
-				  .iov_count = 1,
-				  .addr = w->ft.peer,
-				  .rma_iov = &there,
-				  .rma_iov_count = 1,
-				  .context = &w->context };
-
-	return fi_writemsg(w->ft.ep, &msg,
-			   FI_COMPLETION | FI_DELIVERY_COMPLETE);
-}
-
-static ssize_t start_atomic(struct wait *w)
-{
-	uint64_t *operand = (uint64_t *)(void *)w->buf.p;
-
-	return fi_fetch_atomic(w->ft.ep, operand, 1, w->buf.desc, operand,
-			       w->buf.desc, w->ft.peer, w->addr, w->key,
-			       FI_UINT64, FI_SUM, &w->context);
-}
-
 static const struct wait_case {
 	const char *name;
-	ssize_t (*start)(struct wait *w);
+	ssize_t (*start)(struct ft *ft, struct one_op *op);
 	bool victim_sends;
 	bool one_size; /* 8 bytes */
 	bool must_fail;
 } cases[] = {
-	{ "send", start_send, false, false, true },
-	{ "receive", start_receive, true, false, false },
-	{ "read", start_read, false, false, false },
-	{ "write", start_write, false, false, false },
-	{ "atomic", start_atomic, false, true, true },
+	{ "send", one_send, false, false, true },
+	{ "receive", one_recv, true, false, false },
+	{ "read", one_read, false, false, false },
+	{ "write", one_write, false, false, false },
+	{ "atomic", one_fetch, false, true, true },
 };
 
 #define CASES (sizeof(cases) / sizeof(cases[0]))
@@ -136,15 +75,22 @@ static void open_all(struct wait *w)
 	mine[1] = fi_mr_key(w->mr);
 	ft_oob_send(&w->ft, mine, sizeof(mine));
 	ft_oob_recv(&w->ft, theirs, sizeof(theirs));
-	w->addr = theirs[0];
-	w->key = theirs[1];
+	w->op = (struct one_op){
+		.buf = w->buf.p,
+		.size = w->size,
+		.desc = w->buf.desc,
+		.tag = TAG,
+		.addr = theirs[0],
+		.key = theirs[1],
+		.flags = FI_DELIVERY_COMPLETE,
+	};
 }
 
 /* A message each way, so that both know what the other can. */
 static void greet(struct wait *w)
 {
-	ft_recv(&w->ft, &w->buf, 8, TAG, &w->context);
-	ft_send(&w->ft, &w->buf, 8, TAG, &w->context);
+	ft_recv(&w->ft, &w->buf, 8, TAG, &w->op.context);
+	ft_send(&w->ft, &w->buf, 8, TAG, &w->op.context);
 	ft_wait_tx(&w->ft);
 	ft_wait_rx(&w->ft, 1);
 	ft_sync(&w->ft);
@@ -158,7 +104,7 @@ static _Noreturn void be_busy(struct wait *w, const struct wait_case *c)
 	char ready = 1;
 
 	if (c->victim_sends)
-		ft_send(&w->ft, &w->buf, w->size, TAG, &w->context);
+		ft_send(&w->ft, &w->buf, w->size, TAG, &w->op.context);
 	ft_oob_send(&w->ft, &ready, 1);
 	for (;;)
 		pause();
@@ -176,40 +122,16 @@ static void kill_peer(struct wait *w)
 	w->ft.child = 0;
 }
 
-/* 1: over well; -1: with an error, as in *err; 0: not over. */
-static int poll_once(struct fid_cq *cq, struct fi_cq_err_entry *err)
-{
-	struct fi_cq_entry entry;
-	ssize_t n = fi_cq_read(cq, &entry, 1);
-
-	if (n == -FI_EAVAIL)
-		return fi_cq_readerr(cq, err, 0) == 1 ? -1 : 0;
-	return n == 1;
-}
-
-static int poll_both(struct wait *w, struct fi_cq_err_entry *err)
-{
-	int over = poll_once(w->ft.txcq, err);
-
-	return over ? over : poll_once(w->ft.rxcq, err);
-}
-
 static int survive(struct wait *w, const struct wait_case *c, const char *when)
 {
 	struct fi_cq_err_entry err = { 0 };
 	uint64_t start = ft_now(), killed = 0;
-	ssize_t ret;
 	int over = 0;
 	bool ended;
 
-	do {
-		ret = c->start(w);
-		if (ret == -FI_EAGAIN)
-			ft_progress(&w->ft);
-	} while (ret == -FI_EAGAIN);
-	ft_check(c->name, (int)ret);
+	one_start(&w->ft, &w->op, c->start);
 	while (!over && (!killed || ft_now() - killed < LIMIT_S * 1e9)) {
-		over = poll_both(w, &err);
+		over = one_end(&w->ft, &err);
 		if (killed || (!over && ft_now() - start < QUIET_NS))
 			continue;
 		kill_peer(w);
