@@ -4,7 +4,7 @@
  *
  * What must hold for every way of copying is one function that two tests run.
  */
-#include "nic_fixture.h"
+#include "nic_region.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,66 +17,24 @@
 #define SMALL 1000
 #define LARGE (9u << 20) /* more than a slice of a poll */
 
-/* A region of b that a reaches. */
-struct region {
-	char *mem, *local;
-	size_t len;
-	uint32_t key;
-	struct nic *nic;
-};
-
-static void region_open(struct region *r, struct nt *t, size_t len,
-			uint32_t access)
-{
-	r->mem = malloc(len);
-	r->local = malloc(len + 16);
-	r->len = len;
-	r->nic = t->b.nic;
-	nt_fill(r->mem, len, 1);
-	nt_fill(r->local, len, 2);
-	assert_int_equal(nic_mr_reg(r->nic, r->mem, len, access, &r->key), 0);
-}
-
-static void region_close(struct region *r)
-{
-	assert_int_equal(nic_mr_dereg(r->nic, r->key), 0);
-	free(r->mem);
-	free(r->local);
-}
-
-static struct nic_rdma op_of(const struct region *r, enum nic_rdma_type type)
-{
-	static uint64_t id;
-
-	return (struct nic_rdma){
-		.type = type,
-		.id = ++id,
-		.local = r->local,
-		.remote = (uintptr_t)r->mem,
-		.len = r->len,
-		.rkey = r->key,
-		.imm = 0x1234,
-	};
-}
-
 static void check_moves(struct nt *t, size_t len)
 {
-	struct region r;
+	struct nt_region r;
 	struct nic_rdma op;
 	struct nic_wc *wc;
 
-	region_open(&r, t, len, RW);
-	op = op_of(&r, NIC_READ);
+	nt_region_open(&r, t, len, RW);
+	op = nt_region_op(&r, NIC_READ);
 	assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
 	assert_true(nt_is_filled(r.local, len, 1));
 
 	nt_fill(r.local, len, 3);
-	op = op_of(&r, NIC_WRITE);
+	op = nt_region_op(&r, NIC_WRITE);
 	assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
 	assert_true(nt_is_filled(r.mem, len, 3));
 
 	nt_fill(r.local, len, 4);
-	op = op_of(&r, NIC_WRITE_IMM);
+	op = nt_region_op(&r, NIC_WRITE_IMM);
 	assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
 	wc = nt_wait(&t->b, &t->a);
 	assert_int_equal(wc->op, NIC_WC_WRITTEN);
@@ -87,7 +45,7 @@ static void check_moves(struct nt *t, size_t len)
 	assert_true(nt_is_filled(r.mem, len, 4));
 	nt_idle(&t->a);
 	nt_idle(&t->b);
-	region_close(&r);
+	nt_region_close(&r);
 }
 
 static void check_all_sizes(struct nt *t, bool ring)
@@ -155,11 +113,11 @@ static void nic_rdma__zero_length_ring(void **state)
 	check_zero_length(*state);
 }
 
-static uint8_t try_at(struct nt *t, const struct region *r,
+static uint8_t try_at(struct nt *t, const struct nt_region *r,
 		      enum nic_rdma_type type, uint32_t key, uint64_t remote,
 		      size_t len)
 {
-	struct nic_rdma op = op_of(r, type);
+	struct nic_rdma op = nt_region_op(r, type);
 
 	op.rkey = key;
 	op.remote = remote;
@@ -169,10 +127,10 @@ static uint8_t try_at(struct nt *t, const struct region *r,
 
 static void check_bad_keys(struct nt *t)
 {
-	struct region r;
+	struct nt_region r;
 	uint64_t at;
 
-	region_open(&r, t, SMALL, RW);
+	nt_region_open(&r, t, SMALL, RW);
 	at = (uintptr_t)r.mem;
 	for (enum nic_rdma_type type = NIC_READ; type <= NIC_WRITE_IMM;
 	     type++) {
@@ -196,7 +154,7 @@ static void check_bad_keys(struct nt *t)
 	assert_int_equal(nt_wait(&t->b, NULL)->op, NIC_WC_WRITTEN);
 	nic_give_back(t->b.qp);
 	nt_idle(&t->b);
-	region_close(&r);
+	nt_region_close(&r);
 }
 
 static void nic_rdma__bad_keys_direct(void **state)
@@ -211,16 +169,16 @@ static void nic_rdma__bad_keys_ring(void **state)
 
 static void check_access(struct nt *t)
 {
-	struct region r;
+	struct nt_region r;
 	uint64_t at;
 
-	region_open(&r, t, SMALL, NIC_REMOTE_READ);
+	nt_region_open(&r, t, SMALL, NIC_REMOTE_READ);
 	at = (uintptr_t)r.mem;
 	assert_int_equal(try_at(t, &r, NIC_READ, r.key, at, 8), NIC_OK);
 	assert_int_equal(try_at(t, &r, NIC_WRITE, r.key, at, 8), NIC_BAD_RKEY);
 	assert_true(nt_is_filled(r.mem, SMALL, 1));
-	region_close(&r);
-	region_open(&r, t, SMALL, NIC_REMOTE_WRITE);
+	nt_region_close(&r);
+	nt_region_open(&r, t, SMALL, NIC_REMOTE_WRITE);
 	at = (uintptr_t)r.mem;
 	assert_int_equal(try_at(t, &r, NIC_READ, r.key, at, 8), NIC_BAD_RKEY);
 	assert_true(nt_is_filled(r.local, SMALL, 2));
@@ -252,11 +210,11 @@ static void nic_rdma__too_long(void **state)
 /* A region that goes while it is read: bytes or an error, then an error. */
 static void check_dereg_midway(struct nt *t, enum nic_rdma_type type)
 {
-	struct region r;
+	struct nt_region r;
 	struct nic_rdma op;
 
-	region_open(&r, t, LARGE, RW);
-	op = op_of(&r, type);
+	nt_region_open(&r, t, LARGE, RW);
+	op = nt_region_op(&r, type);
 	assert_int_equal(nic_rdma(t->ab, &op), 1);
 	nt_idle(&t->a);
 	nt_idle(&t->b);
@@ -285,14 +243,14 @@ static void nic_rdma__dereg_midway_ring(void **state)
 static void check_many(struct nt *t)
 {
 	enum { OPS = 200, LEN = 20000 };
-	struct region r;
+	struct nt_region r;
 	int posted = 0, done = 0;
 
-	region_open(&r, t, LEN, RW);
+	nt_region_open(&r, t, LEN, RW);
 	nt_fill(r.local, LEN, 1);
 	while (done < OPS) {
 		struct nic_rdma op =
-			op_of(&r, posted % 2 ? NIC_WRITE : NIC_READ);
+			nt_region_op(&r, posted % 2 ? NIC_WRITE : NIC_READ);
 		int rc = posted < OPS ? nic_rdma(t->ab, &op) : -EAGAIN;
 		int n;
 
@@ -307,7 +265,7 @@ static void check_many(struct nt *t)
 	}
 	assert_true(nt_is_filled(r.mem, LEN, 1));
 	assert_true(nt_is_filled(r.local, LEN, 1));
-	region_close(&r);
+	nt_region_close(&r);
 }
 
 static void nic_rdma__many_direct(void **state)
@@ -323,19 +281,19 @@ static void nic_rdma__many_ring(void **state)
 static void nic_rdma__operations_are_bounded(void **state)
 {
 	struct nt *t = *state;
-	struct region r;
+	struct nt_region r;
 	struct nic_rdma op;
 	int n = 0, rc;
 
-	region_open(&r, t, 64, RW);
-	op = op_of(&r, NIC_READ);
+	nt_region_open(&r, t, 64, RW);
+	op = nt_region_op(&r, NIC_READ);
 	while ((rc = nic_rdma(t->ab, &op)) == 1)
 		n++;
 	assert_int_equal(rc, -EAGAIN);
 	assert_int_equal(n, NIC_OPS_MAX);
 	while (n--)
 		assert_int_equal(nt_wait(&t->a, &t->b)->status, NIC_OK);
-	region_close(&r);
+	nt_region_close(&r);
 }
 
 /* Many large reads both ways at once: rings are full all the time. */
@@ -376,13 +334,13 @@ static void nic_rdma__both_ways_ring(void **state)
 /* The buffer of a forgotten read is not written, that of a write not read. */
 static void check_forgotten(struct nt *t, enum nic_rdma_type type)
 {
-	struct region r;
+	struct nt_region r;
 	struct nic_rdma op;
 	char *local;
 
-	region_open(&r, t, LARGE, RW);
+	nt_region_open(&r, t, LARGE, RW);
 	local = r.local;
-	op = op_of(&r, type);
+	op = nt_region_op(&r, type);
 	assert_int_equal(nic_rdma(t->ab, &op), 1);
 	nt_idle(&t->a);
 	nt_idle(&t->b);
@@ -390,12 +348,12 @@ static void check_forgotten(struct nt *t, enum nic_rdma_type type)
 	free(local);
 	assert_int_equal(nic_ah_open(t->a.qp, &t->b.addr, 'b', &t->ab), 0);
 	r.local = malloc(r.len);
-	op = op_of(&r, NIC_READ);
+	op = nt_region_op(&r, NIC_READ);
 	assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
 	assert_int_equal(t->a.wc[0].id, op.id);
 	nt_idle(&t->a);
 	nt_idle(&t->b);
-	region_close(&r);
+	nt_region_close(&r);
 	assert_int_equal(nic_qp_stats(t->a.qp)->bad_packets, 0);
 	assert_int_equal(nic_qp_stats(t->b.qp)->bad_packets, 0);
 }

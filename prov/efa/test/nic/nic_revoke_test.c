@@ -2,52 +2,13 @@
 /*
  * nic_revoke_test.c - local memory that is taken away while RDMA is under way
  */
-#include "nic_fixture.h"
-
-#include <stdlib.h>
+#include "nic_region.h"
 
 #include "nic/nic_priv.h"
 
 #define RW (NIC_REMOTE_READ | NIC_REMOTE_WRITE)
 #define SMALL 1000
 #define LARGE (9u << 20) /* more than a slice of a poll */
-
-/* A region of b that a reaches. */
-struct region {
-	char *mem, *local;
-	uint32_t key;
-	struct nic *nic;
-};
-
-static void region_open(struct region *r, struct nt *t)
-{
-	r->mem = malloc(LARGE);
-	r->local = malloc(LARGE);
-	r->nic = t->b.nic;
-	nt_fill(r->mem, LARGE, 1);
-	assert_int_equal(nic_mr_reg(r->nic, r->mem, LARGE, RW, &r->key), 0);
-}
-
-static void region_close(struct region *r)
-{
-	assert_int_equal(nic_mr_dereg(r->nic, r->key), 0);
-	free(r->mem);
-	free(r->local);
-}
-
-static struct nic_rdma op_of(const struct region *r, enum nic_rdma_type type)
-{
-	static uint64_t id;
-
-	return (struct nic_rdma){
-		.type = type,
-		.id = ++id,
-		.local = r->local,
-		.remote = (uintptr_t)r->mem,
-		.len = LARGE,
-		.rkey = r->key,
-	};
-}
 
 static void poll_both(struct nt *t)
 {
@@ -62,10 +23,10 @@ static void check_revoked(struct nt *t, enum nic_rdma_type type, int polls)
 {
 	const struct nic_wc *wc;
 	struct nic_rdma op;
-	struct region r;
+	struct nt_region r;
 
-	region_open(&r, t);
-	op = op_of(&r, type);
+	nt_region_open(&r, t, LARGE, RW);
+	op = nt_region_op(&r, type);
 	assert_int_equal(nic_rdma(t->ab, &op), 1);
 	for (int i = 0; i < polls; i++) {
 		nt_idle(&t->a);
@@ -81,11 +42,11 @@ static void check_revoked(struct nt *t, enum nic_rdma_type type, int polls)
 	poll_both(t);
 	assert_true(nt_is_filled(r.local, LARGE, 3));
 	for (int i = 0; i < 40; i++) {
-		op = op_of(&r, type);
+		op = nt_region_op(&r, type);
 		op.len = SMALL;
 		assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op), NIC_OK);
 	}
-	region_close(&r);
+	nt_region_close(&r);
 }
 
 static void check_all_revoked(struct nt *t)
@@ -119,11 +80,11 @@ static void nic_qp_revoke__many_ring(void **state)
 {
 	struct nt *t = *state;
 	struct nic_rdma op[3 * NIC_RING_OPS];
-	struct region r;
+	struct nt_region r;
 
-	region_open(&r, t);
+	nt_region_open(&r, t, LARGE, RW);
 	for (size_t i = 0; i < u_array_size(op); i++) {
-		op[i] = op_of(&r, i % 2 ? NIC_READ : NIC_WRITE);
+		op[i] = nt_region_op(&r, i % 2 ? NIC_READ : NIC_WRITE);
 		assert_int_equal(nic_rdma(t->ab, &op[i]), 1);
 	}
 	for (size_t i = 0; i < u_array_size(op); i++)
@@ -131,10 +92,10 @@ static void nic_qp_revoke__many_ring(void **state)
 	for (size_t i = 0; i < u_array_size(op); i++)
 		assert_int_equal(nt_wait(&t->a, NULL)->status, NIC_FLUSHED);
 	poll_both(t);
-	op[0] = op_of(&r, NIC_READ);
+	op[0] = nt_region_op(&r, NIC_READ);
 	assert_int_equal(nt_rdma(&t->a, &t->b, t->ab, &op[0]), NIC_OK);
 	assert_int_equal(nic_qp_stats(t->b.qp)->bad_packets, 0);
-	region_close(&r);
+	nt_region_close(&r);
 }
 
 int main(void)
