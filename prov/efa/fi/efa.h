@@ -145,7 +145,7 @@ struct efa_domain {
 	struct efa_fabric *fabric;
 	struct dev *dev;
 	enum efa_kind kind; /* of all that is opened in it */
-	bool mr_local; /* operations name the regions of local memory */
+	bool mr_local; /* RDM, whose operations name regions of local memory */
 	enum fi_threading threading;
 	struct efa_eq *eq; /* NULL: none bound */
 	struct efa_driver *driver; /* NULL: progress is manual */

@@ -28,8 +28,8 @@
  * SAFE        the program serializes nothing.
  *
  * Any thread may close a region, which looks at all endpoints for operations
- * that name it: under COMPLETION they lock where the program asked for
- * FI_MR_LOCAL, and else are left alone.
+ * that name it: under COMPLETION those of RDM lock where the program asked for
+ * FI_MR_LOCAL, and others are left alone.
  *
  * With FI_PROGRESS_AUTO a thread of ours is beside those of the program.
  */
@@ -226,7 +226,8 @@ int efa_domain_open(struct fid_fabric *fid, struct fi_info *info,
 		goto close_device;
 	domain->pid = getpid();
 	domain->threading = info->domain_attr->threading;
-	domain->mr_local = info->domain_attr->mr_mode & FI_MR_LOCAL;
+	domain->mr_local = domain->kind == EFA_RDM &&
+			   info->domain_attr->mr_mode & FI_MR_LOCAL;
 	domain->fid.fid.fclass = FI_CLASS_DOMAIN;
 	domain->fid.fid.context = context;
 	domain->fid.fid.ops = &domain_fi_ops;

@@ -9,6 +9,7 @@
  * was opened. The thread of FI_PROGRESS_AUTO drives them all as well.
  */
 #include "fi/efa.h"
+#include "fi/efa_thin.h"
 
 int efa_domain_add_ep(struct efa_domain *domain, struct efa_ep *ep)
 {
@@ -86,6 +87,8 @@ static bool may_touch(const struct efa_domain *domain, const struct efa_ep *ep)
 static void ep_revoke(struct efa_ep *ep, const struct dev_mr *mr)
 {
 	u_lock(&ep->lock);
+	if (ep->thin && efa_thin_revoke(ep->thin, mr))
+		efa_thin_progress(ep->thin);
 	if (ep->rdm && rdm_revoke(ep->rdm, mr) && rdm_progress(ep->rdm))
 		efa_ep_report(ep);
 	u_unlock(&ep->lock);

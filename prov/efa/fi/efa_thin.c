@@ -55,6 +55,7 @@ struct efa_thin_op *efa_thin_op_new(struct efa_thin *thin,
 	}
 	op->context = context;
 	op->buf = NULL;
+	op->mr = NULL;
 	op->kind = (uint8_t)kind;
 	op->completion = flags & RDM_COMPLETION;
 	thin->nsilent += !op->completion && kind != RDM_COMP_RECV;

@@ -148,6 +148,7 @@ static int keep(struct efa_thin_op *op, struct dev_wr *wr, struct iovec *iov)
 	if (wr->len)
 		memcpy(op->small, iov->iov_base, wr->len);
 	iov->iov_base = op->small;
+	op->mr = NULL;
 	wr->mr = NULL;
 	return 0;
 }
@@ -182,6 +183,7 @@ int efa_thin_rma(struct efa_thin *thin, const struct rdm_rma *rma)
 	ret = op_to(thin, kind, rma->to, rma->flags, rma->context, &op);
 	if (ret)
 		return ret;
+	op->mr = wr.mr;
 	if (rma->flags & RDM_INJECT) {
 		ret = keep(op, &wr, &iov);
 		if (ret) {
@@ -190,4 +192,16 @@ int efa_thin_rma(struct efa_thin *thin, const struct rdm_rma *rma)
 		}
 	}
 	return post(thin, op, &wr);
+}
+
+bool efa_thin_revoke(struct efa_thin *thin, const struct dev_mr *mr)
+{
+	struct efa_thin_op *op;
+	uint32_t cursor = 0;
+	bool found = false;
+
+	while ((op = u_pool_next(&thin->ops, &cursor)))
+		if (op->mr == mr)
+			found |= dev_revoke(thin->qp, u_pool_id(op));
+	return found;
 }

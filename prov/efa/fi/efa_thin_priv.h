@@ -15,6 +15,7 @@
 struct efa_thin_op {
 	void *context;
 	void *buf; /* RECV: the user's; else NULL */
+	const struct dev_mr *mr; /* READ, WRITE: of the user's memory, or NULL */
 	uint64_t to; /* index of the peer; not of RECV */
 	uint8_t kind; /* enum rdm_comp_kind: SEND, RECV, READ, WRITE */
 	bool completion; /* on success too */

@@ -138,6 +138,37 @@ static void mr_close__leaves_others_alone(void **state)
 	teardown();
 }
 
+/* A thin endpoint's RMA lets go of the memory as well. */
+static void mr_close__ends_rma_of_efa_direct(void **state)
+{
+	struct fi_cq_tagged_entry entry;
+	struct fi_cq_err_entry error = { .err = 0 };
+	struct fid_mr *mr, *there;
+	ssize_t ret;
+
+	setup(&(struct fixture_config){ .direct = true });
+	mr = region(to);
+	assert_int_equal(fi_mr_reg(f.domain, from, BYTES, FI_REMOTE_READ, 0, 0,
+				   0, &there, NULL),
+			 0);
+	assert_int_equal(fi_read(f.ep[0], to, BYTES, fi_mr_desc(mr), f.addr[1],
+				 (uintptr_t)from, fi_mr_key(there), NULL),
+			 0);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	memset(to, 3, BYTES);
+	ret = fixture_read(&f, 0, &entry, 1);
+	if (ret != 1) {
+		assert_int_equal(ret, -FI_EAVAIL);
+		assert_int_equal(fi_cq_readerr(f.cq[0], &error, 0), 1);
+		assert_int_equal(error.err, FI_ECANCELED);
+	}
+	fixture_quiet(&f);
+	for (size_t i = 0; i < BYTES; i++)
+		assert_int_equal(to[i], 3);
+	assert_int_equal(fi_close(&there->fid), 0);
+	teardown();
+}
+
 /* ---- threads --------------------------------------------------------------- */
 
 static _Atomic uint32_t ended;
@@ -241,6 +272,7 @@ int main(void)
 		cmocka_unit_test(mr_close__ends_receives_that_name_it),
 		cmocka_unit_test(mr_close__ends_a_long_send),
 		cmocka_unit_test(mr_close__leaves_others_alone),
+		cmocka_unit_test(mr_close__ends_rma_of_efa_direct),
 		cmocka_unit_test(mr_close__while_another_thread_reads),
 		cmocka_unit_test(mr_close__wakes_who_waits),
 		cmocka_unit_test(mr_close__in_the_completion_model),
