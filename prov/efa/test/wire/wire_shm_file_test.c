@@ -428,6 +428,42 @@ static void wire_shm_file_create__one_of_many_wins(void **state)
 	assert_int_equal(rmdir(f->dir), 0);
 }
 
+/* Locks with a number, of whoever has the file open. */
+static void lock_and_wait(struct child *c, struct fixture *f)
+{
+	struct wire_shm_file file;
+
+	CHECK(wire_shm_file_open(f->dir, "keys", true, &file) == 0);
+	CHECK(wire_shm_file_lock(&file, 7) == 0);
+	child_say(c);
+	child_wait(c);
+}
+
+static void wire_shm_file_lock__ends_with_its_holder(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_shm_file own, other;
+	struct child c;
+
+	assert_int_equal(wire_shm_file_create(f->dir, "keys", SIZE, &own), 0);
+	assert_int_equal(wire_shm_file_open(f->dir, "keys", true, &other), 0);
+	child_start(&c, lock_and_wait, f);
+	child_hear(&c);
+	assert_true(wire_shm_file_locked(&own, 7));
+	assert_false(wire_shm_file_locked(&own, 8));
+	assert_int_equal(wire_shm_file_lock(&other, 7), -EAGAIN);
+	child_kill(&c);
+	assert_false(wire_shm_file_locked(&own, 7));
+	assert_int_equal(wire_shm_file_lock(&other, 7), 0);
+	assert_true(wire_shm_file_locked(&own, 7));
+	/* Who has it does not see it. */
+	assert_false(wire_shm_file_locked(&other, 7));
+	wire_shm_file_unlock(&other, 7);
+	assert_false(wire_shm_file_locked(&own, 7));
+	wire_shm_file_close(&other);
+	wire_shm_file_close(&own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +481,7 @@ int main(void)
 		IN_DIR(wire_shm_reserve__full_directory_is_an_error),
 		IN_DIR(wire_shm_file_close__in_a_child_keeps_the_name),
 		IN_DIR(wire_shm_file_close__unlocks_beside_a_child),
+		IN_DIR(wire_shm_file_lock__ends_with_its_holder),
 		IN_DIR(wire_shm_clean__removes_the_dead_only),
 		IN_DIR(wire_shm_clean__leaves_what_is_not_ours),
 		IN_DIR(wire_shm_clean__leaves_fresh_temporaries),
