@@ -35,12 +35,13 @@ static int mirror_map(const char *dir, struct nic_mirror *m)
 	return -EPROTO;
 }
 
+/* A forked child has its parent's in the list, with locks that are not its. */
 static struct nic_mirror *mirror_find(uint64_t tag)
 {
 	struct nic_mirror *m;
 
 	LIST_FOREACH(m, &mirrors, link)
-		if (m->tag == tag)
+		if (m->tag == tag && m->maker == getpid())
 			break;
 	return m;
 }

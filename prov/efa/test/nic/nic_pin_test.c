@@ -130,6 +130,53 @@ static void nic_pin_take__of_several_processes(void **state)
 	view_close(&v);
 }
 
+static uint32_t index_of(const struct nic_mirror *m, const struct nic_pin *pin)
+{
+	const char *first = m->file.base;
+
+	first += nic_mirror_pin_offset(0);
+	return (uint32_t)(((const char *)pin - first) / (long)sizeof(*pin));
+}
+
+/* A mirror that was mapped before the fork is not the child's to pin by. */
+static int take_in_a_child(struct nt *t, int sock)
+{
+	struct nic_mirror *m;
+	struct nic_pin *pin;
+	uint32_t index;
+	uint64_t tag;
+
+	nt_hear(sock, &tag, sizeof(tag));
+	NT_CHECK(nic_mirror_open(t->dir, tag, &m) == 0);
+	NT_CHECK(nic_mirror_pin(m, &pin) == 0);
+	index = index_of(m, pin);
+	nt_tell(sock, &index, sizeof(index));
+	nt_hear(sock, &tag, 1);
+	return 0;
+}
+
+static void nic_pin_take__beside_a_forked_child(void **state)
+{
+	struct nt *t = *state;
+	struct nt_child c;
+	struct nic_pin *pin;
+	uint32_t index;
+	struct view v;
+
+	view_open(&v, t);
+	assert_int_equal(nic_mirror_pin(v.mirror, &pin), 0);
+	assert_int_equal(index_of(v.mirror, pin), 0);
+	nt_fork(t, &c, take_in_a_child);
+	nt_tell(c.sock, &v.keys.tag, sizeof(v.keys.tag));
+	nt_hear(c.sock, &index, sizeof(index));
+	assert_int_equal(index, 1);
+	assert_int_equal(nic_mirror_pin(v.mirror, &pin), 0);
+	assert_int_equal(index_of(v.mirror, pin), 2);
+	nt_tell(c.sock, &index, 1);
+	assert_int_equal(nt_join(&c), 0);
+	view_close(&v);
+}
+
 /* ---- waiting ---------------------------------------------------------------- */
 
 struct copy {
@@ -324,6 +371,7 @@ int main(void)
 		NT_DIR(nic_pin_take__lowest_that_is_left),
 		NT_DIR(nic_pin_take__until_none_is_left),
 		NT_DIR(nic_pin_take__of_several_processes),
+		NT_DIR(nic_pin_take__beside_a_forked_child),
 		NT_DIR(nic_keys_dereg__waits_for_a_copy),
 		NT_DIR(nic_keys_dereg__waits_for_no_other_key),
 		NT_DIR(nic_keys_dereg__waits_for_nobody_dead),
