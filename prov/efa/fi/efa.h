@@ -360,6 +360,7 @@ struct efa_ep {
 	uint32_t tx_always; /* RDM_COMPLETION without selective completion */
 	uint32_t rx_always;
 	struct u_lock lock; /* around every call on rdm or thin */
+	bool slept; /* armed for somebody in poll(2), since never disarmed */
 	/* cold */
 	struct efa_domain *domain;
 	struct efa_cq *tx_cq, *rx_cq;
@@ -369,6 +370,8 @@ struct efa_ep {
 	uint64_t caps, mode; /* of the info it was opened with */
 	size_t tx_size, rx_size;
 	struct efa_ep_opt opt;
+	struct efa_watch **watches; /* [nwatches]: of which it is */
+	size_t nwatches;
 	bool enabled;
 	bool listed; /* in the domain's list */
 	LIST_ENTRY(efa_ep) link;
@@ -392,6 +395,10 @@ int efa_ep_enable(struct efa_ep *ep);
 void efa_ep_disable(struct efa_ep *ep);
 /* The operation tables that fit the state and the capabilities. */
 void efa_handle_set_ops(struct efa_handle *handle);
+/* For who holds the lock: 0, or 1 as there is work (efa_watch.c). */
+uint64_t efa_ep_arm(struct efa_ep *ep);
+/* It was disarmed: sleepers have to look (efa_sleep.c). */
+void efa_ep_call(struct efa_ep *ep);
 /* efa_alias.c */
 int efa_alias_open(struct efa_ep *ep, struct fi_alias *alias);
 /* efa_ep_opt.c */
@@ -552,13 +559,21 @@ static inline ssize_t efa_post_recv(struct efa_ep *ep, const struct iovec *iov,
 	return ret;
 }
 
-static inline void efa_ep_progress(struct efa_ep *ep)
+/* The lock is held. An armed endpoint is not armed any more. */
+static inline void efa_ep_drive(struct efa_ep *ep)
 {
-	u_lock(&ep->lock);
 	if (u_unlikely(!ep->rdm))
 		efa_thin_progress(ep->thin);
 	else if (u_unlikely(rdm_progress(ep->rdm)))
 		efa_ep_report(ep);
+}
+
+static inline void efa_ep_progress(struct efa_ep *ep)
+{
+	u_lock(&ep->lock);
+	efa_ep_drive(ep);
+	if (u_unlikely(ep->slept))
+		efa_ep_call(ep);
 	u_unlock(&ep->lock);
 }
 

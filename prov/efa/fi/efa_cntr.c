@@ -9,7 +9,6 @@
 #include "fi/efa.h"
 
 #include <stdlib.h>
-#include <sys/eventfd.h>
 
 #include "util/u_lines.h"
 
@@ -27,6 +26,8 @@ static struct counts look(struct efa_cntr *cntr)
 {
 	struct counts now;
 
+	if (u_unlikely(atomic_load(&cntr->watch.polled)))
+		efa_watch_back(&cntr->watch);
 	efa_watch_progress(&cntr->watch);
 	now.ok = atomic_load(&cntr->count.ok);
 	now.failed = atomic_load(&cntr->count.failed);
@@ -47,8 +48,7 @@ static uint64_t cntr_readerr(struct fid_cntr *fid)
 /* A change by the program wakes who waits, as an operation does. */
 static int wake(struct efa_cntr *cntr)
 {
-	if (cntr->watch.event >= 0)
-		eventfd_write(cntr->watch.event, 1);
+	efa_watch_raise(&cntr->watch);
 	return 0;
 }
 
@@ -94,29 +94,22 @@ static int cntr_wait(struct fid_cntr *fid, uint64_t threshold, int timeout)
 	uint64_t failed = atomic_load(&cntr->count.failed);
 	struct efa_nap nap;
 	struct counts now;
+	int ret;
 
-	efa_nap_begin(&nap, timeout);
+	efa_nap_begin(&nap, &cntr->watch, timeout);
 	do {
 		now = look(cntr);
-		if (now.ok >= threshold)
-			return 0;
-		if (now.failed != failed)
-			return -FI_EAVAIL;
-	} while (efa_nap_turn(&nap, &cntr->watch, cntr_arm, cntr));
-	return -FI_ETIMEDOUT;
+		ret = now.ok >= threshold  ? 0 :
+		      now.failed != failed ? -FI_EAVAIL :
+					     -FI_ETIMEDOUT;
+	} while (ret == -FI_ETIMEDOUT && efa_nap_turn(&nap, cntr_arm, cntr));
+	efa_nap_end(&nap);
+	return ret;
 }
 
 int efa_cntr_trywait(struct efa_cntr *cntr)
 {
-	eventfd_t value;
-
-	if (cntr->watch.epoll < 0)
-		return -FI_EINVAL;
-	eventfd_read(cntr->watch.event, &value);
-	efa_watch_progress(&cntr->watch);
-	if (efa_watch_arm(&cntr->watch) || !cntr_arm(cntr))
-		return -FI_EAGAIN;
-	return 0;
+	return efa_watch_try(&cntr->watch, cntr_arm, cntr, true);
 }
 
 static int cntr_control(struct fid *fid, int command, void *arg)

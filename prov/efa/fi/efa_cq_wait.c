@@ -4,8 +4,6 @@
  */
 #include "fi/efa.h"
 
-#include <sys/eventfd.h>
-
 /* The next entry will signal the eventfd. False: there is one already. */
 static bool cq_arm(void *arg)
 {
@@ -30,7 +28,7 @@ ssize_t efa_cq_sreadfrom(struct fid_cq *fid, void *buf, size_t count,
 	struct efa_nap nap;
 	ssize_t ret;
 
-	efa_nap_begin(&nap, timeout);
+	efa_nap_begin(&nap, &cq->watch, timeout);
 	do {
 		ret = fid->ops->readfrom(fid,
 					 (char *)buf + got * cq->entry_size,
@@ -40,7 +38,8 @@ ssize_t efa_cq_sreadfrom(struct fid_cq *fid, void *buf, size_t count,
 		/* 0 is the answer to a read of nothing. */
 		if (got >= want || ret == 0 || (ret < 0 && ret != -FI_EAGAIN))
 			break;
-	} while (efa_nap_turn(&nap, &cq->watch, cq_arm, cq));
+	} while (efa_nap_turn(&nap, cq_arm, cq));
+	efa_nap_end(&nap);
 	return got ? (ssize_t)got : ret;
 }
 
@@ -58,14 +57,5 @@ int efa_cq_signal(struct fid_cq *fid)
 
 int efa_cq_trywait(struct efa_cq *cq)
 {
-	eventfd_t value;
-
-	if (cq->watch.epoll < 0)
-		return -FI_EINVAL;
-	/* What it stood for is looked at below. */
-	eventfd_read(cq->watch.event, &value);
-	efa_watch_progress(&cq->watch);
-	if (!efa_cq_empty(cq) || efa_watch_arm(&cq->watch) || !cq_arm(cq))
-		return -FI_EAGAIN;
-	return 0;
+	return efa_watch_try(&cq->watch, cq_arm, cq, false);
 }

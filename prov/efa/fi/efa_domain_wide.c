@@ -67,9 +67,13 @@ int efa_domain_add_cntr(struct efa_domain *domain, struct efa_cntr *cntr)
 
 void efa_domain_remove_cntr(struct efa_domain *domain, struct efa_cntr *cntr)
 {
+	struct efa_ep *ep;
+
 	if (!cntr->wide)
 		return;
 	u_lock(&domain->lock);
+	LIST_FOREACH(ep, &domain->eps, link)
+		efa_watch_remove(&cntr->watch, ep);
 	LIST_REMOVE(cntr, link);
 	u_unlock(&domain->lock);
 }

@@ -84,6 +84,7 @@ static void sleep_armed(struct efa_driver *driver, struct past *past)
 {
 	do {
 		if (efa_watch_sleep(&driver->watch, slice_ms(driver, past))) {
+			efa_watch_lower(&driver->watch);
 			past->lively = u_now();
 			return;
 		}

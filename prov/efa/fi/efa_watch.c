@@ -6,7 +6,7 @@
  * Waiting goes through three phases: polling, since what is waited for is
  * mostly microseconds away; naps that grow, where there is nothing to sleep on;
  * or sleep on the file descriptors of the endpoints, armed, in slices. The
- * slices bound what a lost wake-up or a peer that needs us can cost.
+ * slices bound what a reader that disarms them or a peer that needs us can cost.
  */
 #include "fi/efa.h"
 #include "fi/efa_thin.h"
@@ -71,6 +71,37 @@ static int ep_fd(struct efa_ep *ep)
 	return ep->rdm ? rdm_ep_fd(ep->rdm) : efa_thin_fd(ep->thin);
 }
 
+/* Who is to be called when the endpoint is disarmed. */
+static int watches_add(struct efa_ep *ep, struct efa_watch *watch)
+{
+	struct efa_watch **list;
+
+	u_lock(&ep->lock);
+	list = realloc(ep->watches, (ep->nwatches + 1) * sizeof(*list));
+	if (list) {
+		list[ep->nwatches++] = watch;
+		ep->watches = list;
+	}
+	u_unlock(&ep->lock);
+	return list ? 0 : -FI_ENOMEM;
+}
+
+static void watches_remove(struct efa_ep *ep, struct efa_watch *watch)
+{
+	u_lock(&ep->lock);
+	for (size_t i = 0; i < ep->nwatches; i++) {
+		if (ep->watches[i] != watch)
+			continue;
+		ep->watches[i] = ep->watches[--ep->nwatches];
+		break;
+	}
+	if (!ep->nwatches) {
+		free(ep->watches);
+		ep->watches = NULL;
+	}
+	u_unlock(&ep->lock);
+}
+
 static bool has(const struct efa_watch *watch, const struct efa_ep *ep)
 {
 	for (size_t i = 0; i < watch->n; i++)
@@ -103,6 +134,9 @@ static int add_locked(struct efa_watch *watch, struct efa_ep *ep)
 		if (ret == -ENOSYS)
 			atomic_store(&watch->blind, true);
 	}
+	ret = watches_add(ep, watch);
+	if (ret)
+		return ret;
 	watch->ep[watch->n++] = ep;
 	return 0;
 }
@@ -126,6 +160,7 @@ void efa_watch_remove(struct efa_watch *watch, struct efa_ep *ep)
 		if (watch->ep[i] != ep)
 			continue;
 		watch->ep[i] = watch->ep[--watch->n];
+		watches_remove(ep, watch);
 		fd = watch->epoll >= 0 ? ep_fd(ep) : -1;
 		if (fd >= 0)
 			epoll_ctl(watch->epoll, EPOLL_CTL_DEL, fd, NULL);
@@ -136,8 +171,8 @@ void efa_watch_remove(struct efa_watch *watch, struct efa_ep *ep)
 
 /* ---- waiting ------------------------------------------------------------- */
 
-/* Of all endpoints what one of them, locked, says. */
-static uint64_t sum(struct efa_watch *watch, uint64_t (*of)(struct efa_ep *ep))
+uint64_t efa_watch_sum(struct efa_watch *watch,
+		       uint64_t (*of)(struct efa_ep *ep))
 {
 	uint64_t total = 0;
 
@@ -151,7 +186,7 @@ static uint64_t sum(struct efa_watch *watch, uint64_t (*of)(struct efa_ep *ep))
 	return total;
 }
 
-static uint64_t arm_one(struct efa_ep *ep)
+uint64_t efa_ep_arm(struct efa_ep *ep)
 {
 	return (ep->rdm ? rdm_ep_arm(ep->rdm) : efa_thin_arm(ep->thin)) != 0;
 }
@@ -168,17 +203,17 @@ static uint64_t is_unarmed(struct efa_ep *ep)
 
 bool efa_watch_arm(struct efa_watch *watch)
 {
-	return sum(watch, arm_one) != 0;
+	return efa_watch_sum(watch, efa_ep_arm) != 0;
 }
 
 uint64_t efa_watch_bursts(struct efa_watch *watch)
 {
-	return sum(watch, bursts_of);
+	return efa_watch_sum(watch, bursts_of);
 }
 
 bool efa_watch_is_armed(struct efa_watch *watch)
 {
-	return sum(watch, is_unarmed) == 0;
+	return efa_watch_sum(watch, is_unarmed) == 0;
 }
 
 bool efa_watch_is_empty(struct efa_watch *watch)
@@ -194,26 +229,42 @@ bool efa_watch_is_empty(struct efa_watch *watch)
 bool efa_watch_sleep(struct efa_watch *watch, int ms)
 {
 	struct epoll_event event;
-	eventfd_t value;
+	int ret;
 
-	if (epoll_wait(watch->epoll, &event, 1, ms) <= 0)
-		return false;
-	eventfd_read(watch->event, &value);
-	return true;
+	atomic_fetch_add(&watch->inside, 1);
+	ret = epoll_wait(watch->epoll, &event, 1, ms);
+	atomic_fetch_sub(&watch->inside, 1);
+	return ret > 0;
 }
 
 void efa_watch_signal(struct efa_watch *watch)
 {
-	atomic_store(&watch->signaled, true);
-	if (watch->event >= 0)
-		eventfd_write(watch->event, 1);
+	if (atomic_load(&watch->waiting))
+		atomic_fetch_add(&watch->signals, 1);
+	else
+		atomic_store(&watch->signaled, true);
+	efa_watch_raise(watch);
 }
 
-void efa_nap_begin(struct efa_nap *nap, int timeout)
+void efa_nap_begin(struct efa_nap *nap, struct efa_watch *watch, int timeout)
 {
-	*nap = (struct efa_nap){ .start = u_now(), .deadline = UINT64_MAX };
+	*nap = (struct efa_nap){
+		.start = u_now(),
+		.deadline = UINT64_MAX,
+		.watch = watch,
+		.signals = atomic_load(&watch->signals),
+	};
+	atomic_fetch_add(&watch->waiting, 1);
 	if (timeout >= 0)
 		nap->deadline = nap->start + (uint64_t)timeout * U_MSEC;
+}
+
+/* What was taken down may have been for somebody in poll(2). */
+void efa_nap_end(struct efa_nap *nap)
+{
+	atomic_fetch_sub(&nap->watch->waiting, 1);
+	if (nap->lowered && atomic_load(&nap->watch->polled))
+		efa_watch_raise(nap->watch);
 }
 
 /* Without anything to sleep on: naps that double. */
@@ -227,12 +278,20 @@ static void doze(struct efa_nap *nap, uint64_t left)
 	nanosleep(&ts, NULL);
 }
 
-static void sleep_armed(struct efa_nap *nap, struct efa_watch *watch,
-			uint64_t left, bool (*arm)(void *arg), void *arg)
+static void sleep_armed(struct efa_nap *nap, uint64_t left,
+			bool (*arm)(void *arg), void *arg)
 {
+	struct efa_watch *watch = nap->watch;
 	int ms = atomic_load(&watch->blind) ? BUSY_SLICE_MS : SLICE_MS;
 	bool was_busy = nap->busy;
 
+	if (efa_watch_lower(watch)) {
+		if (efa_watch_is_awaited(watch)) {
+			efa_watch_raise(watch);
+			return;
+		}
+		nap->lowered = true;
+	}
 	nap->busy = efa_watch_arm(watch);
 	if (arm && !arm(arg))
 		return;
@@ -242,15 +301,19 @@ static void sleep_armed(struct efa_nap *nap, struct efa_watch *watch,
 			return;
 		ms = BUSY_SLICE_MS;
 	}
-	efa_watch_sleep(watch, (int)u_min((size_t)ms, left / U_MSEC + 1));
+	/* One that came while the event was taken down. */
+	if (atomic_load(&watch->signals) == nap->signals)
+		efa_watch_sleep(watch,
+				(int)u_min((size_t)ms, left / U_MSEC + 1));
 }
 
-bool efa_nap_turn(struct efa_nap *nap, struct efa_watch *watch,
-		  bool (*arm)(void *arg), void *arg)
+bool efa_nap_turn(struct efa_nap *nap, bool (*arm)(void *arg), void *arg)
 {
+	struct efa_watch *watch = nap->watch;
 	uint64_t now = u_now();
 
-	if (atomic_exchange(&watch->signaled, false) || now >= nap->deadline)
+	if (atomic_load(&watch->signals) != nap->signals ||
+	    atomic_exchange(&watch->signaled, false) || now >= nap->deadline)
 		return false;
 	if (now < nap->start + SPIN) {
 		u_relax();
@@ -259,6 +322,6 @@ bool efa_nap_turn(struct efa_nap *nap, struct efa_watch *watch,
 	if (watch->epoll < 0)
 		doze(nap, nap->deadline - now);
 	else
-		sleep_armed(nap, watch, nap->deadline - now, arm, arg);
+		sleep_armed(nap, nap->deadline - now, arm, arg);
 	return true;
 }
