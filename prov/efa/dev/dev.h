@@ -152,6 +152,7 @@ struct dev_qp {
 };
 
 #define DEV_RNR_FOREVER 7
+#define DEV_RNR_TRIES 3 /* by default, of an RDM queue pair */
 
 /* What an SRD queue pair is to be. */
 struct dev_srd {
@@ -279,7 +280,8 @@ struct dev_ops {
 	int (*cq_fd)(struct dev_cq *cq);
 	int (*cq_arm)(struct dev_cq *cq);
 	int (*qp_open)(struct dev *dev, enum dev_qp_type type,
-		       struct dev_cq *cq, uint32_t qkey, struct dev_qp **qp);
+		       struct dev_cq *cq, uint32_t qkey, uint8_t rnr_retries,
+		       struct dev_qp **qp);
 	void (*qp_close)(struct dev_qp *qp);
 	int (*ah_open)(struct dev_qp *qp, const struct dev_addr *addr,
 		       uint64_t cookie, struct dev_ah **ah);
@@ -348,14 +350,17 @@ static inline int dev_cq_arm(struct dev_cq *cq)
 }
 
 /*
- * RDM or UD. qkey: random, nonzero, top bit clear. Errors are logged with what
- * to do.
+ * RDM or UD. qkey: random, nonzero, top bit clear. rnr_retries, of RDM: what
+ * the hardware tries by itself, 0..DEV_RNR_FOREVER, while the peer has no
+ * receive for a packet; then the device here does, without end. Devices without
+ * DEV_CAP_RNR_RETRY, and those that need no receives, do not look at it. Errors
+ * are logged with what to do.
  */
 static inline int dev_qp_open(struct dev *dev, enum dev_qp_type type,
 			      struct dev_cq *cq, uint32_t qkey,
-			      struct dev_qp **qp)
+			      uint8_t rnr_retries, struct dev_qp **qp)
 {
-	return dev->ops->qp_open(dev, type, cq, qkey, qp);
+	return dev->ops->qp_open(dev, type, cq, qkey, rnr_retries, qp);
 }
 
 /*

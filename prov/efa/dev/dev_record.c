@@ -88,7 +88,8 @@ static int record_cq_arm(struct dev_cq *c)
 }
 
 static int record_qp_open(struct dev *d, enum dev_qp_type type,
-			  struct dev_cq *cq, uint32_t qkey, struct dev_qp **out)
+			  struct dev_cq *cq, uint32_t qkey, uint8_t rnr_retries,
+			  struct dev_qp **out)
 {
 	struct record_qp *qp = record_alloc(sizeof(*qp));
 

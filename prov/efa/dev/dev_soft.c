@@ -195,7 +195,7 @@ close_nic_qp:
 }
 
 static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-			uint32_t qkey, struct dev_qp **out)
+			uint32_t qkey, uint8_t rnr_retries, struct dev_qp **out)
 {
 	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
 	struct nic_qp *nic_qp;

@@ -18,7 +18,6 @@
 #include "util/u_time.h"
 
 /* Tries of the hardware before a peer without receives is our business. */
-#define RNR_TRIES 3
 #define DRAIN_TIMEOUT (100 * U_MSEC)
 
 /* ---- open ---------------------------------------------------------------- */
@@ -166,7 +165,6 @@ static struct verbs_qp *qp_new(struct dev *d, enum dev_qp_type type,
 	qp->cq = u_container_of(c, struct verbs_cq, cq);
 	qp->tx_depth = d->info.tx_depth;
 	qp->rx.depth = d->info.rx_depth;
-	qp->rnr_tries = RNR_TRIES;
 	qp->parks = type != DEV_QP_UD;
 	return qp;
 }
@@ -218,11 +216,14 @@ free_qp:
 }
 
 int verbs_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-		  uint32_t qkey, struct dev_qp **out)
+		  uint32_t qkey, uint8_t rnr_retries, struct dev_qp **out)
 {
 	struct verbs_qp *qp = qp_new(d, type, c);
 
-	return qp ? qp_open(qp, qkey, false, out) : -ENOMEM;
+	if (!qp)
+		return -ENOMEM;
+	qp->rnr_tries = rnr_retries;
+	return qp_open(qp, qkey, false, out);
 }
 
 /*

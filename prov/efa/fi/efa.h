@@ -343,7 +343,7 @@ struct efa_ep_opt {
 	/* Bytes: of messages, tagged, RMA, atomics. */
 	size_t max_size[4], inject_size[4];
 	size_t max_limit[4], inject_limit[4]; /* what was advertised */
-	size_t rnr_retry; /* 0..7; 7: for ever, as it always is on RDM */
+	size_t rnr_retry; /* of the device, 0..7; 7: for ever */
 	int hmem_p2p; /* FI_HMEM_P2P_* */
 	bool no_rdma; /* the device's RDMA is not used */
 	bool no_shm; /* nor shared memory, by peers neither */

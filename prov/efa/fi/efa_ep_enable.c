@@ -158,6 +158,7 @@ static int open_rdm(struct efa_ep *ep)
 		.min_multi_recv = ep->opt.min_multi_recv,
 		.features_off = efa_settings.features_off,
 		.no_rdma = !efa_ep_uses_rdma(ep),
+		.rnr_retries = (uint8_t)ep->opt.rnr_retry,
 		.no_shm = ep->opt.no_shm,
 		.strangers = ep->caps & FI_SOURCE_ERR,
 	};

@@ -111,6 +111,12 @@ static int set_unsupported(struct efa_ep *ep, int name, const void *val)
 
 /* ---- options of efa ------------------------------------------------------ */
 
+/* Of RDM: of the device, before the message layer waits by itself. */
+static size_t default_rnr_retry(const struct efa_ep *ep)
+{
+	return ep->domain->kind == EFA_RDM ? DEV_RNR_TRIES : DEV_RNR_FOREVER;
+}
+
 static int get_rnr_retry(const struct efa_ep *ep, int name, void *val)
 {
 	*(size_t *)val = ep->opt.rnr_retry;
@@ -123,7 +129,7 @@ static int set_rnr_retry(struct efa_ep *ep, int name, const void *val)
 
 	if (tries > DEV_RNR_FOREVER)
 		return -FI_EINVAL;
-	if (is_direct(ep) && tries < DEV_RNR_FOREVER &&
+	if (tries != default_rnr_retry(ep) &&
 	    !(ep->domain->dev->info.caps & DEV_CAP_RNR_RETRY))
 		return -FI_ENOSYS;
 	ep->opt.rnr_retry = tries;
@@ -277,7 +283,7 @@ void efa_ep_opt_init(struct efa_ep *ep, const struct fi_info *info)
 	memcpy(opt->max_size, opt->max_limit, sizeof(opt->max_size));
 	memcpy(opt->inject_size, opt->inject_limit, sizeof(opt->inject_size));
 	opt->min_multi_recv = rdm_inject_max(dev->mtu);
-	opt->rnr_retry = DEV_RNR_FOREVER;
+	opt->rnr_retry = default_rnr_retry(ep);
 	opt->unsolicited = is_direct(ep) && !(info->mode & FI_RX_CQ_DATA) &&
 			   (dev->caps & DEV_CAP_UNSOLICITED);
 	opt->hmem_p2p = FI_HMEM_P2P_ENABLED;

@@ -282,7 +282,7 @@ static int open_queue_pair(struct efa_thin *thin)
 
 	if (ep->domain->kind == EFA_DGRAM) {
 		thin->prefix = DEV_UD_PREFIX;
-		return dev_qp_open(dev, DEV_QP_UD, thin->cq, srd.qkey,
+		return dev_qp_open(dev, DEV_QP_UD, thin->cq, srd.qkey, 0,
 				   &thin->qp);
 	}
 	thin->send_flags = DEV_WR_REQUEST;

@@ -112,7 +112,7 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 	if (ret)
 		goto fini_peers;
 	ret = dev_qp_open(config->dev, DEV_QP_RDM, ep->cq, draw_connid(),
-			  &ep->qp);
+			  config->rnr_retries, &ep->qp);
 	if (ret)
 		goto close_cq;
 	if (config->no_shm)

@@ -14,7 +14,9 @@ void dr_open(struct dr_end *e, struct dev *dev, uint32_t qkey)
 {
 	e->dev = dev;
 	assert_int_equal(dev_cq_open(dev, &e->cq), 0);
-	assert_int_equal(dev_qp_open(dev, DEV_QP_RDM, e->cq, qkey, &e->qp), 0);
+	assert_int_equal(dev_qp_open(dev, DEV_QP_RDM, e->cq, qkey,
+				     DEV_RNR_TRIES, &e->qp),
+			 0);
 }
 
 void dr_close(struct dr_end *e)

@@ -32,7 +32,9 @@ static void end_open(struct end *e, enum dev_qp_type type, uint32_t qkey)
 					 &e->dev),
 			 0);
 	assert_int_equal(dev_cq_open(e->dev, &e->cq), 0);
-	assert_int_equal(dev_qp_open(e->dev, type, e->cq, qkey, &e->qp), 0);
+	assert_int_equal(dev_qp_open(e->dev, type, e->cq, qkey, DEV_RNR_TRIES,
+				     &e->qp),
+			 0);
 }
 
 static int setup(void **state, enum dev_qp_type type)

@@ -54,7 +54,7 @@ static int setup_rdm(void **state)
 	for (uint32_t i = 0; i < 2; i++) {
 		dev_cq_open(s->dev, &s->cq[i]);
 		assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[i],
-					     100 + i, &s->qp[i]),
+					     100 + i, DEV_RNR_TRIES, &s->qp[i]),
 				 0);
 	}
 	return dev_ah_open(s->qp[0], &s->qp[1]->addr, 7, &s->ah);
@@ -281,7 +281,7 @@ static void dev_poll__many_queue_pairs(void **state)
 
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1],
-					     200 + i, &extra[i]),
+					     200 + i, DEV_RNR_TRIES, &extra[i]),
 				 0);
 		assert_int_equal(
 			dev_ah_open(s->qp[0], &extra[i]->addr, i, &ah[i]), 0);
@@ -320,7 +320,8 @@ static void dev_cq_fd__wakes(void **state)
 	struct dev_qp *extra;
 
 	assert_true(fd >= 0);
-	assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1], 300, &extra),
+	assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1], 300,
+				     DEV_RNR_TRIES, &extra),
 			 0);
 	assert_int_equal(dev_cq_fd(s->cq[1]), fd);
 	for (int i = 0; i < 3; i++) {
@@ -368,7 +369,7 @@ static void dev_post_recv__ud(void **state)
 	for (uint32_t i = 0; i < 2; i++) {
 		dev_cq_open(s->dev, &s->cq[i]);
 		assert_int_equal(dev_qp_open(s->dev, DEV_QP_UD, s->cq[i],
-					     400 + i, &s->qp[i]),
+					     400 + i, DEV_RNR_TRIES, &s->qp[i]),
 				 0);
 	}
 	assert_int_equal(dev_ah_open(s->qp[0], &s->qp[1]->addr, 1, &s->ah), 0);

@@ -59,7 +59,8 @@ static int open_qp(struct verbs *v, enum dev_qp_type type)
 
 	if (type == DEV_QP_SRD)
 		return dev_srd_open(v->dev, &srd, v->cq, &v->qp);
-	return dev_qp_open(v->dev, type, v->cq, srd.qkey, &v->qp);
+	return dev_qp_open(v->dev, type, v->cq, srd.qkey, DEV_RNR_TRIES,
+			   &v->qp);
 }
 
 void verbs_setup(struct verbs *v, enum dev_qp_type type)

@@ -217,6 +217,37 @@ static void options__mistakes(void **state)
 	fixture_close(&f);
 }
 
+static size_t rnr_retry(void)
+{
+	size_t tries = SIZE_MAX, len = sizeof(tries);
+
+	assert_int_equal(fi_getopt(&f.ep[0]->fid, FI_OPT_ENDPOINT,
+				   FI_OPT_EFA_RNR_RETRY, &tries, &len),
+			 0);
+	return tries;
+}
+
+static void options__rnr_retry(void **state)
+{
+	size_t tries = 3;
+	struct dev *dev;
+
+	fixture_open(&f, &(struct fixture_config){ .disabled = true });
+	assert_int_equal(rnr_retry(), 3);
+	for (tries = 0; tries < 8; tries++) {
+		assert_int_equal(SET(FI_OPT_EFA_RNR_RETRY, tries), 0);
+		assert_int_equal(rnr_retry(), tries);
+	}
+	assert_int_equal(SET(FI_OPT_EFA_RNR_RETRY, tries), -FI_EINVAL);
+	dev = u_container_of(f.domain, struct efa_domain, fid)->dev;
+	dev->info.caps &= ~(uint32_t)DEV_CAP_RNR_RETRY;
+	tries = 2;
+	assert_int_equal(SET(FI_OPT_EFA_RNR_RETRY, tries), -FI_ENOSYS);
+	tries = 3;
+	assert_int_equal(SET(FI_OPT_EFA_RNR_RETRY, tries), 0);
+	fixture_close(&f);
+}
+
 static void options__before_enable_only(void **state)
 {
 	size_t retry = 3;
@@ -306,6 +337,7 @@ int main(void)
 		cmocka_unit_test(getname__length),
 		cmocka_unit_test(options__can_be_set_and_read),
 		cmocka_unit_test(options__mistakes),
+		cmocka_unit_test(options__rnr_retry),
 		cmocka_unit_test(options__before_enable_only),
 		cmocka_unit_test(flags__are_set_for_one_side),
 		cmocka_unit_test(alias__has_its_own_flags),
