@@ -39,6 +39,7 @@ static _Noreturn void usage(void)
 	       "  -E STEPS      of an epoch, after which all is drained (4000)\n"
 	       "  -D            no endpoint closes in the middle of an epoch\n"
 	       "  -W            no access that has to fail\n"
+	       "  -R            peers' accesses are counted (FI_RMA_EVENT)\n"
 	       "  -T SECONDS    without an entry until it gives up (30)\n"
 	       "  -v            print the provider's fi_info\n",
 	       program.summary, RND_EPS, RND_WORKERS);
@@ -92,6 +93,9 @@ static void take(struct rnd *w, int c)
 	case 'W':
 		opt->wrong = false;
 		break;
+	case 'R':
+		opt->remote = true;
+		break;
 	case 'T':
 		w->ft.opt.timeout_s = (unsigned int)number(optarg, 1, 1000000);
 		break;
@@ -118,7 +122,7 @@ static void parse(struct rnd *w, int argc, char **argv)
 				       .wrong = true };
 	w->ft.opt.provider = "efa";
 	w->ft.opt.timeout_s = 30;
-	while ((c = getopt(argc, argv, "p:t:n:s:e:P:M:E:DWT:vh")) != -1)
+	while ((c = getopt(argc, argv, "p:t:n:s:e:P:M:E:DWRT:vh")) != -1)
 		take(w, c);
 	if (optind < argc)
 		ft_fail("efa_random takes no arguments: %s", argv[optind]);

@@ -111,6 +111,8 @@ struct rnd_public {
 	_Atomic bool dead; /* closed in this epoch */
 	_Atomic uint32_t deliveries; /* messages that became delivered */
 	struct rnd_slot slot[RND_SLOTS];
+	_Atomic uint64_t was_read, was_written; /* by peers, how often */
+	_Atomic uint64_t changed[RND_SLOTS];
 	uint64_t cell_addr, cell_key;
 	_Atomic uint64_t cell[RND_CELLS]; /* what was added to each */
 };
@@ -192,6 +194,7 @@ struct rnd_op {
 	size_t at, n;
 	struct rnd_mem result, compare;
 	bool fetches;
+	bool changes; /* what is there */
 	char *was; /* numbers before an atomic */
 };
 
@@ -215,8 +218,15 @@ struct rnd_cq {
 	unsigned int users;
 };
 
-enum { RND_CNTR_SEND, RND_CNTR_RECV, RND_CNTR_READ, RND_CNTR_WRITE };
-#define RND_CNTRS 4
+enum {
+	RND_CNTR_SEND,
+	RND_CNTR_RECV,
+	RND_CNTR_READ,
+	RND_CNTR_WRITE,
+	RND_CNTR_REMOTE_READ, /* from here on with -R */
+	RND_CNTR_REMOTE_WRITE,
+	RND_CNTRS,
+};
 
 struct rnd_cntr {
 	struct fid_cntr *fid;
@@ -233,6 +243,7 @@ struct rnd_ep {
 	struct rnd_cq *tx, *rx;
 	struct rnd_cq own[2];
 	struct rnd_cntr cntr[RND_CNTRS];
+	struct rnd_cntr slot_cntr[RND_SLOTS]; /* of regions; many have none */
 	bool selective_tx, selective_rx;
 	fi_addr_t addr[RND_EPS]; /* FI_ADDR_NOTAVAIL: not inserted */
 	uint32_t known[RND_EPS]; /* the life that was inserted */
@@ -265,6 +276,7 @@ struct rnd_options {
 	size_t max; /* bytes of a message */
 	bool deaths; /* endpoints close in the middle of an epoch */
 	bool wrong; /* accesses that have to fail */
+	bool remote; /* accesses of peers are counted */
 };
 
 struct rnd {
@@ -409,7 +421,19 @@ void rnd_drive(struct rnd *w);
 void rnd_done(struct rnd *w, const struct rnd_entry *entry);
 void rnd_arrived(struct rnd_op *op, const struct rnd_entry *entry);
 void rnd_peeked(struct rnd_op *op, const struct rnd_entry *entry);
+
+/* random_count.c */
+unsigned int rnd_cntrs(const struct rnd *w); /* how many an endpoint has */
+void rnd_cntrs_open(struct rnd_ep *e);
+void rnd_cntrs_close(struct rnd_ep *e);
+void rnd_slot_cntrs_close(struct rnd_ep *e);
+void rnd_slot_cntr_bind(struct rnd_ep *e, int slot);
+bool rnd_slot_counted(struct rnd_ep *e, int slot);
 void rnd_counted(struct rnd_ep *e, int cntr, bool ok);
+/* A peer's memory was accessed, or will have been. */
+void rnd_count_access(const struct rnd_op *op);
+bool rnd_cntrs_came(struct rnd_ep *e);
+void rnd_cntrs_check(struct rnd_ep *e);
 
 /* random_step.c, random_drain.c */
 void rnd_run(struct rnd *w);

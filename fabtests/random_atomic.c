@@ -230,6 +230,7 @@ static bool draw(struct rnd *w, struct atomic *a, bool wrong)
 		numbers_new(a, &op->compare, true);
 	draw_way(w, a);
 	op->fetches = a->kind != BASE;
+	op->changes = a->code != FI_ATOMIC_READ;
 	return true;
 }
 

@@ -9,14 +9,6 @@
 #define GAVE_UP 4127 /* the peer's user canceled its receive */
 #define LOOKED_AT 65536u /* bytes of what was sent, to see whether they stay */
 
-void rnd_counted(struct rnd_ep *e, int cntr, bool ok)
-{
-	if (ok)
-		e->cntr[cntr].ok++;
-	else
-		e->cntr[cntr].failed++;
-}
-
 static void check_flags(const struct rnd_op *op, const struct rnd_entry *entry,
 			uint64_t want)
 {
@@ -144,6 +136,7 @@ static void accessed(struct rnd_op *op, const struct rnd_entry *entry)
 	/* What is left of the dead may be anything. */
 	if (read && !rnd_is_dead(w, op->peer))
 		check_read(op);
+	rnd_count_access(op);
 	rnd_slot_give(w, op->peer, op->slot, !read, op->at, op->mem.len,
 		      delivered);
 }
@@ -187,6 +180,8 @@ static void changed(struct rnd_op *op, const struct rnd_entry *entry)
 	else
 		check_flags(op, entry,
 			    FI_ATOMIC | (op->fetches ? FI_READ : FI_WRITE));
+	if (!op->wrong && !entry->err)
+		rnd_count_access(op);
 	if (op->fetches && !entry->err && !dead)
 		check_result(op);
 	if (op->slot >= 0)

@@ -106,44 +106,6 @@ static bool cancel_recvs(struct rnd_ep *e)
 
 /* ---- what is left --------------------------------------------------------------------- */
 
-static bool counted(struct rnd_ep *e)
-{
-	for (int i = 0; i < RND_CNTRS; i++) {
-		const struct rnd_cntr *cntr = &e->cntr[i];
-
-		if (fi_cntr_read(cntr->fid) + fi_cntr_readerr(cntr->fid) <
-		    cntr->ok + cntr->failed)
-			return false;
-	}
-	return true;
-}
-
-/* What was silent and failed with the dead may have no entry that says whose. */
-static void check_counters(struct rnd_ep *e)
-{
-	static const char *const names[] = { "sends", "receives", "reads",
-					     "writes" };
-
-	for (int i = 0; i < RND_CNTRS; i++) {
-		struct rnd_cntr *cntr = &e->cntr[i];
-		uint64_t ok = fi_cntr_read(cntr->fid);
-		uint64_t failed = fi_cntr_readerr(cntr->fid);
-
-		if (ok + failed != cntr->ok + cntr->failed ||
-		    (ok != cntr->ok && !rnd_any_dead(e->w)))
-			rnd_fail(
-				e->w,
-				"counter of %s of %d: %llu and %llu failed, not "
-				"%llu and %llu",
-				names[i], e->id, (unsigned long long)ok,
-				(unsigned long long)failed,
-				(unsigned long long)cntr->ok,
-				(unsigned long long)cntr->failed);
-		cntr->ok = ok;
-		cntr->failed = failed;
-	}
-}
-
 static void check_notes(struct rnd_ep *e)
 {
 	for (unsigned int from = 0; from < e->w->opt.endpoints; from++)
@@ -186,7 +148,7 @@ static bool is_settled(struct rnd_ep *e)
 
 static bool check_rest(struct rnd_ep *e)
 {
-	check_counters(e);
+	rnd_cntrs_check(e);
 	check_notes(e);
 	rnd_arena_check(e);
 	forget_notes(e);
@@ -211,7 +173,7 @@ void rnd_drain(struct rnd *w)
 	rnd_barrier(w);
 	all(w, cancel_recvs);
 	until(w, recvs_ended, "canceled receives");
-	until(w, counted, "counters");
+	until(w, rnd_cntrs_came, "counters");
 	until(w, notes_came, "writes with data");
 	until(w, is_settled, "writes to settle");
 	for (unsigned int i = 0; i < QUIET_TURNS; i++)

@@ -16,7 +16,8 @@ void rnd_open_domain(struct rnd *w)
 						    FI_THREAD_COMPLETION };
 	struct ft_request request = {
 		.caps = FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_SOURCE |
-			FI_DIRECTED_RECV | FI_MULTI_RECV,
+			FI_DIRECTED_RECV | FI_MULTI_RECV |
+			(w->opt.remote ? FI_RMA_EVENT : 0),
 		.order = FI_ORDER_SAS | FI_ORDER_ATOMIC_RAR |
 			 FI_ORDER_ATOMIC_RAW | FI_ORDER_ATOMIC_WAR |
 			 FI_ORDER_ATOMIC_WAW,
@@ -33,7 +34,7 @@ void rnd_close_domain(struct rnd *w)
 	ft_close(&w->ft);
 }
 
-/* ---- queues and counters ------------------------------------------------------ */
+/* ---- queues ------------------------------------------------------------------- */
 
 static struct rnd_cq *cq_open(struct rnd *w, struct rnd_cq *cq)
 {
@@ -75,27 +76,6 @@ static void open_cqs(struct rnd_ep *e)
 	e->rx = cq_open(w, kind == 2	     ? &e->own[0] :
 			   rnd_chance(w, 25) ? &w->shared :
 					       &e->own[1]);
-}
-
-static void open_cntrs(struct rnd_ep *e)
-{
-	static const uint64_t what[RND_CNTRS] = {
-		[RND_CNTR_SEND] = FI_SEND,
-		[RND_CNTR_RECV] = FI_RECV,
-		[RND_CNTR_READ] = FI_READ,
-		[RND_CNTR_WRITE] = FI_WRITE,
-	};
-	struct fi_cntr_attr attr = { .events = FI_CNTR_EVENTS_COMP };
-
-	for (int i = 0; i < RND_CNTRS; i++) {
-		struct rnd_cntr *cntr = &e->cntr[i];
-
-		*cntr = (struct rnd_cntr){ 0 };
-		ft_check("fi_cntr_open", fi_cntr_open(e->w->ft.domain, &attr,
-						      &cntr->fid, NULL));
-		ft_check("fi_ep_bind cntr",
-			 fi_ep_bind(e->fid, &cntr->fid->fid, what[i]));
-	}
 }
 
 static void bind_queues(struct rnd_ep *e)
@@ -181,7 +161,7 @@ void rnd_ep_open(struct rnd_ep *e)
 	forget(e);
 	bind_queues(e);
 	bind_rest(e);
-	open_cntrs(e);
+	rnd_cntrs_open(e);
 	ft_check("FI_OPT_MIN_MULTI_RECV",
 		 fi_setopt(&e->fid->fid, FI_OPT_ENDPOINT, FI_OPT_MIN_MULTI_RECV,
 			   &min, sizeof(min)));
@@ -231,8 +211,7 @@ void rnd_ep_close(struct rnd_ep *e)
 {
 	e->open = false;
 	ft_check("close ep", fi_close(&e->fid->fid));
-	for (int i = 0; i < RND_CNTRS; i++)
-		ft_check("close cntr", fi_close(&e->cntr[i].fid->fid));
+	rnd_cntrs_close(e);
 	if (e->eq)
 		ft_check("close eq", fi_close(&e->eq->fid));
 	ft_check("close av", fi_close(&e->av->fid));

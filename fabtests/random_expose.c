@@ -96,6 +96,7 @@ static void register_slot(struct rnd_ep *e, int i, uint64_t access)
 	slot->access = access;
 	slot->addr = address_in(e, p);
 	slot->key = fi_mr_key(e->mr[i]);
+	rnd_slot_cntr_bind(e, i);
 }
 
 static void fill_numbers(struct rnd *w, struct rnd_slot *slot, char *p)
@@ -155,6 +156,7 @@ void rnd_arena_close(struct rnd_ep *e)
 {
 	for (int i = 0; i < RND_SLOTS; i++)
 		ft_check("close mr", fi_close(&e->mr[i]->fid));
+	rnd_slot_cntrs_close(e);
 	ft_check("close mr", fi_close(&e->cells->fid));
 	free(e->arena);
 	e->arena = NULL;
@@ -202,6 +204,11 @@ void rnd_register_step(struct rnd_ep *e)
 	w->doing = "register";
 	if (!rnd_slot_take(e, e->id, i))
 		return;
+	/* A region that is closed counts no more what it has not yet. */
+	if (!rnd_slot_counted(e, i)) {
+		atomic_store(&slot->holder, RND_FREE);
+		return;
+	}
 	ft_check("close mr", fi_close(&e->mr[i]->fid));
 	kind = i < RND_RMA_SLOTS && w->opt.wrong ? rnd_below(w, 5) : 0;
 	register_slot(e, i, accesses[kind]);

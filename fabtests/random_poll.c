@@ -150,7 +150,8 @@ static bool drive_ep(struct rnd_ep *e)
 	if (due)
 		rnd_match_not_due(e);
 	if (e->w->turns % 16 == 0) {
-		(void)fi_cntr_read(e->cntr[e->w->turns / 16 % RND_CNTRS].fid);
+		(void)fi_cntr_read(
+			e->cntr[e->w->turns / 16 % rnd_cntrs(e->w)].fid);
 		read_eq(e);
 	}
 	rnd_settle(e);

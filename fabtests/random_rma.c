@@ -223,6 +223,7 @@ static void posted(struct access *a)
 		return;
 	}
 	rnd_counted(op->ep, RND_CNTR_WRITE, true);
+	rnd_count_access(op);
 	rnd_slot_give(w, op->peer, op->slot, true, op->at, op->mem.len, false);
 	rnd_op_free(op);
 }
@@ -248,6 +249,7 @@ void rnd_rma_step(struct rnd_ep *e)
 		return;
 	a.op = rnd_op_new(e, rnd_chance(w, 50) ? RND_READ : RND_WRITE, peer);
 	a.op->slot = slot;
+	a.op->changes = a.op->kind == RND_WRITE;
 	draw(w, &a, wrong);
 	if (!note(&a)) {
 		refused(&a);
