@@ -35,6 +35,7 @@ static _Noreturn void usage(void)
 	       "  -s SEED       (1)\n"
 	       "  -e ENDPOINTS  2 to %d (4)\n"
 	       "  -P PROCESSES  1 to %d (1)\n"
+	       "  -N THREADS    of each process, 1 to %d (1); more imply -D\n"
 	       "  -M SIZE       largest message (8388608)\n"
 	       "  -E STEPS      of an epoch, after which all is drained (4000)\n"
 	       "  -D            no endpoint closes in the middle of an epoch\n"
@@ -42,7 +43,7 @@ static _Noreturn void usage(void)
 	       "  -R            peers' accesses are counted (FI_RMA_EVENT)\n"
 	       "  -T SECONDS    without an entry until it gives up (30)\n"
 	       "  -v            print the provider's fi_info\n",
-	       program.summary, RND_EPS, RND_WORKERS);
+	       program.summary, RND_EPS, RND_WORKERS, RND_THREADS);
 	exit(EXIT_SUCCESS);
 }
 
@@ -81,6 +82,9 @@ static void take(struct rnd *w, int c)
 	case 'P':
 		opt->workers = (unsigned int)number(optarg, 1, RND_WORKERS);
 		break;
+	case 'N':
+		opt->threads = (unsigned int)number(optarg, 1, RND_THREADS);
+		break;
 	case 'M':
 		opt->max = number(optarg, 4096, 1u << 30);
 		break;
@@ -115,6 +119,7 @@ static void parse(struct rnd *w, int argc, char **argv)
 
 	w->opt = (struct rnd_options){ .endpoints = 4,
 				       .workers = 1,
+				       .threads = 1,
 				       .seed = 1,
 				       .epoch = 4000,
 				       .max = 8u << 20,
@@ -122,12 +127,15 @@ static void parse(struct rnd *w, int argc, char **argv)
 				       .wrong = true };
 	w->ft.opt.provider = "efa";
 	w->ft.opt.timeout_s = 30;
-	while ((c = getopt(argc, argv, "p:t:n:s:e:P:M:E:DWRT:vh")) != -1)
+	while ((c = getopt(argc, argv, "p:t:n:s:e:P:N:M:E:DWRT:vh")) != -1)
 		take(w, c);
 	if (optind < argc)
 		ft_fail("efa_random takes no arguments: %s", argv[optind]);
 	if (!w->opt.seconds && !w->opt.ops)
 		w->opt.seconds = 10;
+	/* Who closes an endpoint has to know that nobody is in a call. */
+	if (w->opt.threads > 1)
+		w->opt.deaths = false;
 	if (w->opt.workers > w->opt.endpoints)
 		ft_fail("each process needs an endpoint: -e %u or more",
 			w->opt.workers);

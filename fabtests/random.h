@@ -11,8 +11,8 @@
  *     the provider ---> random_poll.c ---> random_done.c, random_match.c
  *                       entries             is this what had to come?
  *
- * A worker is a process that drives some of the endpoints, with one thread. A
- * run is a series of epochs: endpoints are opened, or stay; each worker takes
+ * A worker is a process that drives some of the endpoints, with one thread or
+ * several (random_thread.c). A run is a series of epochs: endpoints are opened, or stay; each worker takes
  * steps, of which every one draws from a generator of its own, seeded by run,
  * worker, epoch and step, so that leaving a step out changes no other; then all
  * is drained, and what must have come is compared with what has.
@@ -27,6 +27,7 @@
 #ifndef RANDOM_H
 #define RANDOM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,6 +45,7 @@
 
 #define RND_EPS 8
 #define RND_WORKERS 4
+#define RND_THREADS 8
 #define RND_OPEN 64 /* messages of a stream whose fate is open, at most */
 #define RND_GUARD 64u /* bytes around every buffer */
 #define RND_PIECES 4
@@ -174,6 +176,7 @@ struct rnd_op {
 	int peer; /* or RND_ANY */
 	uint64_t flags;
 	bool entry; /* there will be one */
+	bool posting; /* a thread is in its call, or prepares it */
 	bool wrong; /* has to fail */
 	struct rnd_mem mem;
 	/* messages */
@@ -215,6 +218,7 @@ struct rnd_cq {
 	struct fid_cq *fid;
 	enum fi_cq_format format;
 	bool sleeps;
+	bool reading; /* a thread is at it */
 	unsigned int users;
 };
 
@@ -264,11 +268,16 @@ struct rnd_ep {
 	uint16_t flying[RND_EPS][RND_SLOTS]; /* atomics of ours */
 	bool unsure[RND_EPS][RND_SLOTS]; /* whether they are carried out */
 	bool peeking[RND_FAMILIES];
+	/* What a thread does that others must not at the same time. */
+	bool sending[RND_EPS][RND_FAMILIES];
+	bool receiving[RND_FAMILIES];
+	bool changing[RND_EPS][RND_SLOTS];
 	bool flushed[RND_EPS][RND_FAMILIES]; /* the last message came */
 };
 
 struct rnd_options {
 	unsigned int endpoints, workers;
+	unsigned int threads; /* of a worker */
 	uint64_t seed;
 	uint64_t ops; /* steps of a worker; 0: no limit */
 	unsigned int seconds; /* 0: no limit */
@@ -279,12 +288,19 @@ struct rnd_options {
 	bool remote; /* accesses of peers are counted */
 };
 
+/* What all threads but the first do. */
+enum rnd_phase { RND_PARKED, RND_STEPPING, RND_DRIVING, RND_OVER };
+
 struct rnd {
+	pthread_mutex_t lock; /* of all here, and of the endpoints */
+	pthread_cond_t changed; /* the phase, or who is parked */
+	pthread_t thread[RND_THREADS]; /* from 1 on */
+	enum rnd_phase phase;
+	unsigned int started, parked;
 	struct ft ft; /* options, info, fabric and domain */
 	struct rnd_options opt;
 	struct rnd_world *world;
 	int id;
-	uint64_t draw; /* state of the generator */
 	uint64_t epoch, step, steps; /* steps in all */
 	uint64_t began; /* ns */
 	uint64_t *count; /* ours in the world */
@@ -305,7 +321,17 @@ void rnd_idle(struct rnd *w, bool idle);
 extern const char *const rnd_kinds[]; /* names */
 char *rnd_shadow(const struct rnd *w, int ep, int slot);
 
+/* random_thread.c: without other threads, they do nothing */
+unsigned int rnd_thread(void);
+void rnd_lock(struct rnd *w);
+void rnd_unlock(struct rnd *w);
+void rnd_yield(struct rnd *w); /* to threads that want the lock */
+void rnd_threads_start(struct rnd *w); /* parked; the lock is ours then */
+void rnd_threads_are(struct rnd *w, enum rnd_phase phase);
+void rnd_threads_stop(struct rnd *w);
+
 /* random_draw.c */
+extern _Thread_local uint64_t rnd_drawn; /* state of the generator */
 void rnd_draw_seed(struct rnd *w, uint64_t what);
 uint64_t rnd_draw(struct rnd *w);
 uint64_t rnd_below(struct rnd *w, uint64_t bound);
@@ -366,6 +392,7 @@ uint64_t rnd_completion(struct rnd_ep *e, bool want);
 /* random_send.c, random_recv.c, random_peek.c */
 void rnd_send_step(struct rnd_ep *e);
 void rnd_send_flush(struct rnd_ep *e, int peer, enum rnd_family family);
+bool rnd_may_receive(const struct rnd_ep *e, enum rnd_family family);
 void rnd_recv_step(struct rnd_ep *e);
 void rnd_multi_step(struct rnd_ep *e);
 void rnd_cancel_step(struct rnd_ep *e);
@@ -437,6 +464,7 @@ void rnd_cntrs_check(struct rnd_ep *e);
 
 /* random_step.c, random_drain.c */
 void rnd_run(struct rnd *w);
+void rnd_take_step(struct rnd *w, uint64_t step);
 void rnd_drain(struct rnd *w);
 
 #endif

@@ -270,6 +270,8 @@ static bool take(struct rnd_ep *e, int peer, int slot)
 {
 	uint16_t flying = e->flying[peer][slot];
 
+	if (e->changing[peer][slot])
+		return false;
 	if (flying || e->unsure[peer][slot])
 		return flying < FLYING_MAX;
 	return rnd_slot_take(e, peer, slot);
@@ -310,9 +312,13 @@ void rnd_atomic_step(struct rnd_ep *e)
 		refused(a.op);
 		return;
 	}
-	do
+	e->changing[peer][slot] = true;
+	do {
+		rnd_unlock(w);
 		ret = post(&a);
-	while (rnd_again(w, "atomic", ret, peer));
+		rnd_lock(w);
+	} while (rnd_again(w, "atomic", ret, peer));
+	e->changing[peer][slot] = false;
 	if (ret) {
 		refused(a.op);
 		return;
@@ -348,9 +354,11 @@ static void make_sure(struct rnd_ep *e, int peer, int slot)
 	numbers_new(&a, &a.op->result, false);
 	e->flying[peer][slot]++;
 	e->unsure[peer][slot] = false;
-	do
+	do {
+		rnd_unlock(w);
 		ret = post(&a);
-	while (rnd_again(w, "atomic", ret, peer));
+		rnd_lock(w);
+	} while (rnd_again(w, "atomic", ret, peer));
 	if (ret) {
 		refused(a.op);
 		return;
@@ -396,9 +404,11 @@ void rnd_cell_step(struct rnd_ep *e)
 	/* Others may find it there before the call has returned. */
 	atomic_fetch_add(&p->cell[cell],
 			 (uint64_t)number_get(FI_UINT64, op->mem.p, 0).re);
-	do
+	do {
+		rnd_unlock(w);
 		ret = post(&a);
-	while (rnd_again(w, "atomic", ret, peer));
+		rnd_lock(w);
+	} while (rnd_again(w, "atomic", ret, peer));
 	if (ret) {
 		rnd_op_free(op);
 		return;

@@ -260,6 +260,8 @@ void rnd_done(struct rnd *w, const struct rnd_entry *entry)
 	/* Of an endpoint that was closed since. */
 	if (!op || !op->ep->open)
 		return;
+	while (op->posting)
+		rnd_yield(w);
 	if (op->kind == RND_RECV) {
 		rnd_arrived(op, entry);
 		return;

@@ -163,6 +163,8 @@ static bool check_rest(struct rnd_ep *e)
 void rnd_drain(struct rnd *w)
 {
 	w->doing = "end of steps";
+	rnd_threads_are(w, RND_PARKED);
+	rnd_threads_are(w, RND_DRIVING);
 	rnd_barrier(w);
 	until(w, claims_taken, "claims");
 	send_last(w);
@@ -178,6 +180,7 @@ void rnd_drain(struct rnd *w)
 	until(w, is_settled, "writes to settle");
 	for (unsigned int i = 0; i < QUIET_TURNS; i++)
 		rnd_drive(w);
+	rnd_threads_are(w, RND_PARKED);
 	w->doing = "what is left";
 	rnd_barrier(w);
 	all(w, check_rest);

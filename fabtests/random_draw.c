@@ -11,16 +11,18 @@ static const size_t turning_points[] = {
 	65536, 65536, 100000, 131072, 262144, 1u << 20, 4u << 20,
 };
 
+_Thread_local uint64_t rnd_drawn;
+
 void rnd_draw_seed(struct rnd *w, uint64_t what)
 {
-	w->draw = pattern_mix(
-		w->opt.seed * 0x9e3779b97f4a7c15u +
-		pattern_mix(what + ((uint64_t)w->id << 56) + (w->epoch << 28)));
+	what += ((uint64_t)w->id << 56) + ((uint64_t)rnd_thread() << 53);
+	rnd_drawn = pattern_mix(w->opt.seed * 0x9e3779b97f4a7c15u +
+				pattern_mix(what + (w->epoch << 28)));
 }
 
 uint64_t rnd_draw(struct rnd *w)
 {
-	return pattern_mix(w->draw += 0x9e3779b97f4a7c15u);
+	return pattern_mix(rnd_drawn += 0x9e3779b97f4a7c15u);
 }
 
 uint64_t rnd_below(struct rnd *w, uint64_t bound)

@@ -21,7 +21,7 @@ void rnd_open_domain(struct rnd *w)
 		.order = FI_ORDER_SAS | FI_ORDER_ATOMIC_RAR |
 			 FI_ORDER_ATOMIC_RAW | FI_ORDER_ATOMIC_WAR |
 			 FI_ORDER_ATOMIC_WAW,
-		.threading = models[rnd_below(w, 3)],
+		.threading = models[w->opt.threads > 1 ? 0 : rnd_below(w, 3)],
 	};
 
 	ft_open_domain(&w->ft, &request);
@@ -143,6 +143,9 @@ static void forget(struct rnd_ep *e)
 	memset(e->flying, 0, sizeof(e->flying));
 	memset(e->unsure, 0, sizeof(e->unsure));
 	memset(e->peeking, 0, sizeof(e->peeking));
+	memset(e->sending, 0, sizeof(e->sending));
+	memset(e->receiving, 0, sizeof(e->receiving));
+	memset(e->changing, 0, sizeof(e->changing));
 }
 
 void rnd_ep_open(struct rnd_ep *e)

@@ -14,6 +14,7 @@ struct rnd_op *rnd_op_new(struct rnd_ep *e, enum rnd_kind kind, int peer)
 	op->kind = kind;
 	op->peer = peer;
 	op->entry = true;
+	op->posting = true;
 	for (int i = 0; i < RND_EPS; i++)
 		op->below[i] = UINT64_MAX;
 	return op;
@@ -50,6 +51,7 @@ void rnd_op_posted(struct rnd_op *op, struct rnd_ops *list)
 {
 	struct rnd_ep *e = op->ep;
 
+	op->posting = false;
 	if (!op->entry) {
 		TAILQ_INSERT_TAIL(&e->silent, op, link);
 		e->nsilent++;

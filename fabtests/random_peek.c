@@ -38,6 +38,21 @@ static ssize_t post(struct rnd_op *op, uint64_t flags)
 					  fi_recvmsg(e->fid, &msg, flags);
 }
 
+static ssize_t call(struct rnd_op *op, uint64_t flags)
+{
+	struct rnd *w = op->ep->w;
+	ssize_t ret;
+
+	op->posting = true;
+	do {
+		rnd_unlock(w);
+		ret = post(op, flags);
+		rnd_lock(w);
+	} while (ret == -FI_EAGAIN);
+	op->posting = false;
+	return ret;
+}
+
 static void look(struct rnd_op *op, uint64_t flags)
 {
 	struct rnd_ep *e = op->ep;
@@ -45,9 +60,7 @@ static void look(struct rnd_op *op, uint64_t flags)
 
 	op->flags = flags;
 	op->serial = ++e->serial;
-	do
-		ret = post(op, flags | FI_PEEK);
-	while (ret == -FI_EAGAIN);
+	ret = call(op, flags | FI_PEEK);
 	if (ret)
 		rnd_fail(e->w, "peek: %s", fi_strerror((int)-ret));
 }
@@ -60,7 +73,7 @@ void rnd_peek_step(struct rnd_ep *e)
 
 	w->doing = "peek";
 	/* What was seen is known by length, data and tag. */
-	if (e->peeking[family] || e->rx->format < FI_CQ_FORMAT_DATA ||
+	if (!rnd_may_receive(e, family) || e->rx->format < FI_CQ_FORMAT_DATA ||
 	    (family == RND_TAGGED && e->rx->format < FI_CQ_FORMAT_TAGGED))
 		return;
 	op = rnd_op_new(e, RND_PEEK,
@@ -214,9 +227,7 @@ void rnd_claim_take(struct rnd_op *op, bool discard)
 	rnd_mem_new(e, &op->mem, len, false);
 	TAILQ_INSERT_TAIL(&e->recvs, op, link);
 	e->nrecvs++;
-	do
-		ret = post(op, op->flags);
-	while (ret == -FI_EAGAIN);
+	ret = call(op, op->flags);
 	if (ret)
 		rnd_fail(e->w, "claim: %s", fi_strerror((int)-ret));
 }

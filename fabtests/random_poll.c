@@ -57,8 +57,11 @@ static void read_error(struct rnd *w, struct rnd_cq *cq)
 {
 	struct fi_cq_err_entry error = { 0 };
 	struct rnd_entry entry;
-	ssize_t n = fi_cq_readerr(cq->fid, &error, 0);
+	ssize_t n;
 
+	rnd_unlock(w);
+	n = fi_cq_readerr(cq->fid, &error, 0);
+	rnd_lock(w);
 	if (n != 1)
 		rnd_fail(w, "fi_cq_readerr: %d", (int)n);
 	if (!error.err)
@@ -93,13 +96,17 @@ static bool read_some(struct rnd *w, struct rnd_cq *cq)
 	union rnd_entries entries;
 	fi_addr_t src[BATCH];
 	struct rnd_entry entry;
+	bool sleeps;
 	ssize_t n;
 
 	memset(src, 0xff, sizeof(src));
-	if (cq->sleeps && w->turns % SLEEP_EVERY == 0)
+	sleeps = cq->sleeps && w->turns % SLEEP_EVERY == 0;
+	rnd_unlock(w);
+	if (sleeps)
 		n = fi_cq_sreadfrom(cq->fid, &entries, BATCH, src, NULL, 1);
 	else
 		n = fi_cq_readfrom(cq->fid, &entries, BATCH, src);
+	rnd_lock(w);
 	if (n == -FI_EAVAIL) {
 		read_error(w, cq);
 		return true;
@@ -141,19 +148,44 @@ static bool read_all(struct rnd *w, struct rnd_cq *cq)
 	return any;
 }
 
+/* By one thread at a time, which knows then what has come. */
+static bool claim(struct rnd_cq *cq)
+{
+	bool free = !cq->reading;
+
+	cq->reading = true;
+	return free;
+}
+
+static void drive_only(struct rnd_ep *e)
+{
+	struct fid_cntr *cntr = e->cntr[e->w->turns % rnd_cntrs(e->w)].fid;
+
+	rnd_unlock(e->w);
+	(void)fi_cntr_read(cntr);
+	rnd_lock(e->w);
+}
+
 static bool drive_ep(struct rnd_ep *e)
 {
-	bool due = rnd_match_due(e);
-	bool any = read_all(e->w, e->tx);
+	bool rx = claim(e->rx), tx = claim(e->tx);
+	bool due = rx && rnd_match_due(e);
+	bool any = false;
 
-	any |= read_all(e->w, e->rx);
+	if (tx) {
+		any = read_all(e->w, e->tx);
+		e->tx->reading = false;
+	}
+	if (rx) {
+		any |= read_all(e->w, e->rx);
+		e->rx->reading = false;
+	}
 	if (due)
 		rnd_match_not_due(e);
-	if (e->w->turns % 16 == 0) {
-		(void)fi_cntr_read(
-			e->cntr[e->w->turns / 16 % rnd_cntrs(e->w)].fid);
+	if (e->w->turns % 16 == 0)
 		read_eq(e);
-	}
+	if (e->w->turns % 16 == 0 || !rx)
+		drive_only(e);
 	rnd_settle(e);
 	return any;
 }
@@ -168,6 +200,7 @@ void rnd_drive(struct rnd *w)
 		if (w->ep[i].open)
 			any |= drive_ep(&w->ep[i]);
 	}
+	rnd_yield(w);
 	/* Who has none left waits for the others. */
 	rnd_idle(w, !any);
 	if (!open)

@@ -16,6 +16,12 @@
 #define PARTS_MAX 512u
 #define POSTS_MAX 64u
 
+/* No other thread does, and none is between two looks at a message. */
+bool rnd_may_receive(const struct rnd_ep *e, enum rnd_family family)
+{
+	return !e->peeking[family] && !e->receiving[family];
+}
+
 /* ---- the call ------------------------------------------------------------------- */
 
 static fi_addr_t source_of(const struct rnd_op *op)
@@ -74,9 +80,14 @@ static void post(struct rnd_op *op, uint64_t way)
 	op->flags |= e->selective_rx ? FI_COMPLETION : 0;
 	op->serial = ++e->serial;
 	rnd_op_posted(op, &e->recvs);
-	for (unsigned int i = 0; i < POSTS_MAX && ret == -FI_EAGAIN; i++)
+	op->posting = e->receiving[op->family] = true;
+	for (unsigned int i = 0; i < POSTS_MAX && ret == -FI_EAGAIN; i++) {
+		rnd_unlock(e->w);
 		ret = op->family == RND_TAGGED ? post_tagged(op, way) :
 						 post_plain(op, way);
+		rnd_lock(e->w);
+	}
+	op->posting = e->receiving[op->family] = false;
 	if (ret && ret != -FI_EAGAIN)
 		rnd_fail(e->w, "receive: %s", fi_strerror((int)-ret));
 	if (ret)
@@ -143,7 +154,7 @@ void rnd_recv_step(struct rnd_ep *e)
 	size_t len = w->opt.max;
 
 	w->doing = "receive";
-	if (e->nrecvs > RECVS_MAX || e->peeking[family])
+	if (e->nrecvs > RECVS_MAX || !rnd_may_receive(e, family))
 		return;
 	op = rnd_op_new(e, RND_RECV, RND_ANY);
 	op->family = family;
@@ -162,7 +173,7 @@ void rnd_multi_step(struct rnd_ep *e)
 
 	w->doing = "multi-receive";
 	/* Without the place of a message nobody can look at it. */
-	if (e->nrecvs > RECVS_MAX || e->peeking[RND_PLAIN] ||
+	if (e->nrecvs > RECVS_MAX || !rnd_may_receive(e, RND_PLAIN) ||
 	    e->rx->format < FI_CQ_FORMAT_DATA)
 		return;
 	op = rnd_op_new(e, RND_RECV, RND_ANY);
@@ -197,12 +208,12 @@ static size_t catch_alls(const struct rnd_ep *e, enum rnd_family family)
 static void post_catch_all(struct rnd_ep *e, enum rnd_family family)
 {
 	struct rnd_op *op = rnd_op_new(e, RND_RECV, RND_ANY);
-	uint64_t draw = e->w->draw;
+	uint64_t drawn = rnd_drawn;
 
 	op->family = family;
 	op->ignore = UINT64_MAX;
 	rnd_mem_new(e, &op->mem, e->w->opt.max, false);
-	e->w->draw = draw;
+	rnd_drawn = drawn;
 	e->w->count[RND_N_RECV]++;
 	post(op, 2);
 }
@@ -211,8 +222,8 @@ size_t rnd_recv_catch(struct rnd_ep *e, enum rnd_family family)
 {
 	size_t open = rnd_match_open(e, family);
 
-	for (size_t n = catch_alls(e, family); n < open && !e->peeking[family];
-	     n++)
+	for (size_t n = catch_alls(e, family);
+	     n < open && rnd_may_receive(e, family); n++)
 		post_catch_all(e, family);
 	return open;
 }
@@ -251,6 +262,6 @@ void rnd_cancel_step(struct rnd_ep *e)
 	op = TAILQ_FIRST(&e->recvs);
 	while (n--)
 		op = TAILQ_NEXT(op, link);
-	if (!op->canceled)
+	if (!op->canceled && !op->posting)
 		rnd_cancel(op);
 }

@@ -260,9 +260,11 @@ void rnd_rma_step(struct rnd_ep *e)
 		a.how = MESSAGE;
 		a.op->flags = FI_COMPLETION | (a.data ? FI_REMOTE_CQ_DATA : 0);
 	}
-	do
+	do {
+		rnd_unlock(w);
 		ret = a.op->kind == RND_READ ? post_read(&a) : post_write(&a);
-	while (rnd_again(w, "RMA", ret, peer));
+		rnd_lock(w);
+	} while (rnd_again(w, "RMA", ret, peer));
 	if (ret)
 		refused(&a);
 	else

@@ -217,8 +217,9 @@ static bool send_one(struct rnd_ep *e, int peer, enum rnd_family family,
 	struct send s = { .msg = place_in(stream, flush) };
 	ssize_t ret;
 
-	if (!s.msg)
+	if (!s.msg || e->sending[peer][family])
 		return false;
+	e->sending[peer][family] = true;
 	s.op = rnd_op_new(e, RND_SEND, peer);
 	s.op->family = family;
 	s.op->msg = s.msg;
@@ -231,9 +232,12 @@ static bool send_one(struct rnd_ep *e, int peer, enum rnd_family family,
 	rnd_mem_fill(&s.op->mem, s.msg->seed);
 	/* The receiver may see it before the call has returned. */
 	atomic_fetch_add(&stream->posted, 1);
-	do
+	do {
+		rnd_unlock(w);
 		ret = family == RND_TAGGED ? post_tagged(&s) : post_plain(&s);
-	while (rnd_again(w, "send", ret, peer));
+		rnd_lock(w);
+	} while (rnd_again(w, "send", ret, peer));
+	e->sending[peer][family] = false;
 	if (ret) {
 		atomic_store(&s.msg->sent, RND_FAILED);
 		rnd_op_free(s.op);

@@ -62,12 +62,12 @@ static void maybe_die(struct rnd *w, struct rnd_ep *e)
 		rnd_ep_die(e);
 }
 
-static void take_step(struct rnd *w)
+void rnd_take_step(struct rnd *w, uint64_t step)
 {
 	struct rnd_ep *e;
 	step_fn *fn;
 
-	rnd_draw_seed(w, w->step);
+	rnd_draw_seed(w, step);
 	fn = draw_step(w);
 	e = rnd_own_ep(w);
 	w->doing = "drive";
@@ -159,12 +159,15 @@ void rnd_run(struct rnd *w)
 {
 	uint64_t told = w->began = ft_now();
 
+	rnd_threads_start(w);
 	while (!atomic_load(&w->world->over)) {
 		uint64_t n = steps_of_epoch(w);
 
 		begin_epoch(w);
+		rnd_threads_are(w, RND_STEPPING);
 		for (w->step = 0; w->step < n && !time_is_up(w); w->step++) {
-			take_step(w);
+			rnd_take_step(w, w->step);
+			rnd_yield(w);
 			w->steps++;
 			tell_progress(w, &told);
 		}
@@ -173,6 +176,7 @@ void rnd_run(struct rnd *w)
 		w->epoch++;
 		rnd_barrier(w);
 	}
+	rnd_threads_stop(w);
 	for (unsigned int i = 0; i < w->opt.endpoints; i++)
 		if (w->ep[i].open)
 			rnd_ep_close(&w->ep[i]);

@@ -67,10 +67,11 @@ static void print_command(const struct rnd *w)
 			fprintf(stderr, " %s", *e);
 	fprintf(stderr,
 		" efa_random -p %s -s %" PRIu64
-		" -e %u -P %u -M %zu -E %" PRIu64 " -n %" PRIu64 "%s%s%s\n",
+		" -e %u -P %u -M %zu -E %" PRIu64 " -n %" PRIu64
+		" -N %u%s%s%s\n",
 		w->ft.opt.provider ? w->ft.opt.provider : "efa", w->opt.seed,
 		w->opt.endpoints, w->opt.workers, w->opt.max, w->opt.epoch,
-		w->steps + 1, w->opt.deaths ? "" : " -D",
+		w->steps + 1, w->opt.threads, w->opt.deaths ? "" : " -D",
 		w->opt.wrong ? "" : " -W", w->opt.remote ? " -R" : "");
 }
 
