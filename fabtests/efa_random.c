@@ -41,6 +41,8 @@ static _Noreturn void usage(void)
 	       "  -D            no endpoint closes in the middle of an epoch\n"
 	       "  -W            no access that has to fail\n"
 	       "  -R            peers' accesses are counted (FI_RMA_EVENT)\n"
+	       "  -S            who finds nothing sleeps now and then\n"
+	       "  -A            progress is automatic (FI_PROGRESS_AUTO)\n"
 	       "  -T SECONDS    without an entry until it gives up (30)\n"
 	       "  -v            print the provider's fi_info\n",
 	       program.summary, RND_EPS, RND_WORKERS, RND_THREADS);
@@ -100,6 +102,12 @@ static void take(struct rnd *w, int c)
 	case 'R':
 		opt->remote = true;
 		break;
+	case 'S':
+		opt->sleep = true;
+		break;
+	case 'A':
+		opt->automatic = true;
+		break;
 	case 'T':
 		w->ft.opt.timeout_s = (unsigned int)number(optarg, 1, 1000000);
 		break;
@@ -127,7 +135,7 @@ static void parse(struct rnd *w, int argc, char **argv)
 				       .wrong = true };
 	w->ft.opt.provider = "efa";
 	w->ft.opt.timeout_s = 30;
-	while ((c = getopt(argc, argv, "p:t:n:s:e:P:N:M:E:DWRT:vh")) != -1)
+	while ((c = getopt(argc, argv, "p:t:n:s:e:P:N:M:E:DWRSAT:vh")) != -1)
 		take(w, c);
 	if (optind < argc)
 		ft_fail("efa_random takes no arguments: %s", argv[optind]);
@@ -201,6 +209,8 @@ static void print_totals(const struct rnd *w)
 		[RND_N_OPEN] = "endpoints",
 		[RND_N_DEATH] = "deaths",
 		[RND_N_AGAIN] = "again",
+		[RND_N_SLEEP] = "sleeps",
+		[RND_N_COMPUTE] = "computations",
 		[RND_N_BYTES] = "bytes",
 		[RND_N_ENTRIES] = "entries",
 		[RND_N_ERRORS] = "errors expected",

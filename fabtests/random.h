@@ -136,6 +136,8 @@ enum rnd_count {
 	RND_N_OPEN,
 	RND_N_DEATH,
 	RND_N_AGAIN,
+	RND_N_SLEEP,
+	RND_N_COMPUTE,
 	RND_N_BYTES, /* from here on no operations */
 	RND_N_ENTRIES,
 	RND_N_ERRORS,
@@ -149,6 +151,9 @@ struct rnd_world {
 	_Atomic uint32_t arrived, generation; /* of the barrier */
 	_Atomic bool over; /* time is up; decided by worker 0 */
 	_Atomic bool failed, hung;
+	_Atomic int computes; /* a worker that calls nothing; -1: none */
+	_Atomic uint32_t computation; /* its number */
+	_Atomic uint32_t ended; /* that number: an operation began and ended */
 	uint64_t count[RND_WORKERS][RND_N_COUNTS];
 	size_t arena; /* bytes of one arena */
 	char *shadow; /* [RND_EPS * arena] */
@@ -198,6 +203,7 @@ struct rnd_op {
 	struct rnd_mem result, compare;
 	bool fetches;
 	bool changes; /* what is there */
+	uint32_t probe; /* number of the computation that it is for; 0 */
 	char *was; /* numbers before an atomic */
 };
 
@@ -286,6 +292,8 @@ struct rnd_options {
 	bool deaths; /* endpoints close in the middle of an epoch */
 	bool wrong; /* accesses that have to fail */
 	bool remote; /* accesses of peers are counted */
+	bool sleep; /* now and then */
+	bool automatic; /* progress; and some compute */
 };
 
 /* What all threads but the first do. */
@@ -297,6 +305,7 @@ struct rnd {
 	pthread_t thread[RND_THREADS]; /* from 1 on */
 	enum rnd_phase phase;
 	unsigned int started, parked;
+	bool resting; /* one sleeps: the others end what they do, and wait */
 	struct ft ft; /* options, info, fabric and domain */
 	struct rnd_options opt;
 	struct rnd_world *world;
@@ -308,6 +317,7 @@ struct rnd {
 	struct rnd_cq shared;
 	bool draining;
 	unsigned int turns; /* of the drive */
+	uint32_t probed; /* number of a computation */
 	const char *doing; /* for what is printed at a failure */
 };
 
@@ -326,6 +336,7 @@ unsigned int rnd_thread(void);
 void rnd_lock(struct rnd *w);
 void rnd_unlock(struct rnd *w);
 void rnd_yield(struct rnd *w); /* to threads that want the lock */
+void rnd_rest(struct rnd *w); /* while another thread sleeps */
 void rnd_threads_start(struct rnd *w); /* parked; the lock is ours then */
 void rnd_threads_are(struct rnd *w, enum rnd_phase phase);
 void rnd_threads_stop(struct rnd *w);
@@ -409,6 +420,9 @@ void rnd_claim_take(struct rnd_op *op, bool discard);
 void rnd_rma_step(struct rnd_ep *e);
 void rnd_atomic_step(struct rnd_ep *e);
 void rnd_cell_step(struct rnd_ep *e);
+/* probe: number of a computation; 0: none. */
+void rnd_cell_add(struct rnd_ep *e, int peer, int cell, bool fetch,
+		  uint32_t probe);
 /* One has ended; at the end of an epoch all are. */
 void rnd_atomic_landed(struct rnd_ep *e, int peer, int slot);
 void rnd_atomic_finish(struct rnd_ep *e);
@@ -445,9 +459,17 @@ struct rnd_entry {
 
 /* random_poll.c, random_done.c, random_arrive.c */
 void rnd_drive(struct rnd *w);
+/* Some entries, waited for; the queue is ours. False: there was nothing. */
+bool rnd_read(struct rnd *w, struct rnd_cq *cq, int ms);
 void rnd_done(struct rnd *w, const struct rnd_entry *entry);
 void rnd_arrived(struct rnd_op *op, const struct rnd_entry *entry);
 void rnd_peeked(struct rnd_op *op, const struct rnd_entry *entry);
+
+/* random_sleep.c */
+void rnd_sleep(struct rnd *w); /* maybe */
+void rnd_maybe_compute(struct rnd *w, uint64_t step);
+void rnd_probe(struct rnd *w); /* who computes */
+void rnd_probe_ended(struct rnd *w, uint32_t number);
 
 /* random_count.c */
 unsigned int rnd_cntrs(const struct rnd *w); /* how many an endpoint has */

@@ -376,25 +376,22 @@ void rnd_atomic_finish(struct rnd_ep *e)
 }
 
 /* One of many who add to a number. */
-void rnd_cell_step(struct rnd_ep *e)
+void rnd_cell_add(struct rnd_ep *e, int peer, int cell, bool fetch,
+		  uint32_t probe)
 {
 	struct rnd *w = e->w;
-	int peer = rnd_any_ep(w), cell = (int)rnd_below(w, RND_CELLS);
 	struct rnd_public *p = &w->world->ep[peer];
 	struct rnd_slot counts = { .type = FI_UINT64 };
-	struct atomic a = { .slot = &counts, .kind = BASE, .code = FI_SUM };
-	struct rnd_op *op;
+	struct atomic a = { .slot = &counts, .code = FI_SUM };
+	struct rnd_op *op = a.op = rnd_op_new(e, RND_ATOMIC, peer);
 	ssize_t ret;
 
-	w->doing = "cell";
-	if (e->nops > OPS_MAX || rnd_is_dead(w, peer))
-		return;
-	a.kind = rnd_chance(w, 50) ? FETCH : BASE;
-	op = a.op = rnd_op_new(e, RND_ATOMIC, peer);
+	a.kind = fetch ? FETCH : BASE;
 	op->slot = -1;
 	op->n = 1;
 	op->at = (size_t)cell;
-	op->fetches = a.kind != BASE;
+	op->fetches = fetch;
+	op->probe = probe;
 	a.addr = p->cell_addr + (size_t)cell * sizeof(uint64_t);
 	a.key = p->cell_key;
 	numbers_new(&a, &op->mem, true);
@@ -413,6 +410,16 @@ void rnd_cell_step(struct rnd_ep *e)
 		rnd_op_free(op);
 		return;
 	}
-	w->count[a.kind == BASE ? RND_N_ATOMIC : RND_N_FETCH]++;
+	w->count[fetch ? RND_N_FETCH : RND_N_ATOMIC]++;
 	rnd_op_posted(op, &e->ops);
+}
+
+void rnd_cell_step(struct rnd_ep *e)
+{
+	struct rnd *w = e->w;
+	int peer = rnd_any_ep(w), cell = (int)rnd_below(w, RND_CELLS);
+
+	w->doing = "cell";
+	if (e->nops <= OPS_MAX && !rnd_is_dead(w, peer))
+		rnd_cell_add(e, peer, cell, rnd_chance(w, 50), 0);
 }

@@ -30,6 +30,8 @@ static void open_one(struct rnd *w, struct rnd_cntr *cntr)
 {
 	struct fi_cntr_attr attr = { .events = FI_CNTR_EVENTS_COMP };
 
+	if (w->opt.sleep)
+		attr.wait_obj = FI_WAIT_FD;
 	*cntr = (struct rnd_cntr){ 0 };
 	ft_check("fi_cntr_open",
 		 fi_cntr_open(w->ft.domain, &attr, &cntr->fid, NULL));

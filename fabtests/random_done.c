@@ -182,6 +182,7 @@ static void changed(struct rnd_op *op, const struct rnd_entry *entry)
 			    FI_ATOMIC | (op->fetches ? FI_READ : FI_WRITE));
 	if (!op->wrong && !entry->err)
 		rnd_count_access(op);
+	rnd_probe_ended(e->w, op->probe);
 	if (op->fetches && !entry->err && !dead)
 		check_result(op);
 	if (op->slot >= 0)

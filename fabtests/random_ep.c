@@ -21,6 +21,7 @@ void rnd_open_domain(struct rnd *w)
 		.order = FI_ORDER_SAS | FI_ORDER_ATOMIC_RAR |
 			 FI_ORDER_ATOMIC_RAW | FI_ORDER_ATOMIC_WAR |
 			 FI_ORDER_ATOMIC_WAW,
+		.automatic = w->opt.automatic,
 		.threading = models[w->opt.threads > 1 ? 0 : rnd_below(w, 3)],
 	};
 
@@ -52,6 +53,8 @@ static struct rnd_cq *cq_open(struct rnd *w, struct rnd_cq *cq)
 
 	if (cq->users++)
 		return cq;
+	if (w->opt.sleep)
+		attr.wait_obj = FI_WAIT_FD;
 	cq->format = attr.format;
 	cq->sleeps = attr.wait_obj != FI_WAIT_NONE;
 	ft_check("fi_cq_open", fi_cq_open(w->ft.domain, &attr, &cq->fid, NULL));

@@ -90,20 +90,17 @@ static void read_error(struct rnd *w, struct rnd_cq *cq)
 	rnd_done(w, &entry);
 }
 
-/* False: there was nothing. */
-static bool read_some(struct rnd *w, struct rnd_cq *cq)
+bool rnd_read(struct rnd *w, struct rnd_cq *cq, int ms)
 {
 	union rnd_entries entries;
 	fi_addr_t src[BATCH];
 	struct rnd_entry entry;
-	bool sleeps;
 	ssize_t n;
 
 	memset(src, 0xff, sizeof(src));
-	sleeps = cq->sleeps && w->turns % SLEEP_EVERY == 0;
 	rnd_unlock(w);
-	if (sleeps)
-		n = fi_cq_sreadfrom(cq->fid, &entries, BATCH, src, NULL, 1);
+	if (ms)
+		n = fi_cq_sreadfrom(cq->fid, &entries, BATCH, src, NULL, ms);
 	else
 		n = fi_cq_readfrom(cq->fid, &entries, BATCH, src);
 	rnd_lock(w);
@@ -143,7 +140,8 @@ static bool read_all(struct rnd *w, struct rnd_cq *cq)
 {
 	bool any = false;
 
-	while (cq->users && read_some(w, cq))
+	while (cq->users &&
+	       rnd_read(w, cq, cq->sleeps && w->turns % SLEEP_EVERY == 0))
 		any = true;
 	return any;
 }
@@ -194,6 +192,7 @@ void rnd_drive(struct rnd *w)
 {
 	bool any = false, open = false;
 
+	rnd_rest(w);
 	w->turns++;
 	for (unsigned int i = 0; i < w->opt.endpoints; i++) {
 		open |= w->ep[i].open;
@@ -201,6 +200,9 @@ void rnd_drive(struct rnd *w)
 			any |= drive_ep(&w->ep[i]);
 	}
 	rnd_yield(w);
+	rnd_probe(w);
+	if (!any)
+		rnd_sleep(w);
 	/* Who has none left waits for the others. */
 	rnd_idle(w, !any);
 	if (!open)

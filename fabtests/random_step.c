@@ -67,6 +67,8 @@ void rnd_take_step(struct rnd *w, uint64_t step)
 	struct rnd_ep *e;
 	step_fn *fn;
 
+	rnd_rest(w);
+	rnd_maybe_compute(w, step);
 	rnd_draw_seed(w, step);
 	fn = draw_step(w);
 	e = rnd_own_ep(w);

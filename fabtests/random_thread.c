@@ -13,6 +13,7 @@
 #include "random.h"
 
 #include <sched.h>
+#include <time.h>
 
 static _Thread_local unsigned int self;
 
@@ -42,6 +43,18 @@ void rnd_yield(struct rnd *w)
 	rnd_lock(w);
 }
 
+/* Calls nothing, so that nobody drives for who sleeps. */
+void rnd_rest(struct rnd *w)
+{
+	const struct timespec nap = { .tv_nsec = 50000 };
+
+	while (w->resting) {
+		rnd_unlock(w);
+		nanosleep(&nap, NULL);
+		rnd_lock(w);
+	}
+}
+
 /* The lock is held. */
 static void park(struct rnd *w)
 {
@@ -60,6 +73,7 @@ static void *run(void *arg)
 	rnd_lock(w);
 	self = ++w->started;
 	while (w->phase != RND_OVER) {
+		rnd_rest(w);
 		if (w->phase == RND_PARKED)
 			park(w);
 		else if (w->phase == RND_STEPPING)

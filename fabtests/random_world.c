@@ -28,6 +28,7 @@ struct rnd_world *rnd_world_new(const struct rnd_options *opt)
 
 	world->arena = rnd_arena_size(opt->max);
 	world->shadow = shared(RND_EPS * world->arena);
+	world->computes = -1;
 	for (unsigned int i = 0; i < opt->endpoints; i++)
 		world->ep[i].worker = (int)(i % opt->workers);
 	return world;
@@ -68,11 +69,12 @@ static void print_command(const struct rnd *w)
 	fprintf(stderr,
 		" efa_random -p %s -s %" PRIu64
 		" -e %u -P %u -M %zu -E %" PRIu64 " -n %" PRIu64
-		" -N %u%s%s%s\n",
+		" -N %u%s%s%s%s%s\n",
 		w->ft.opt.provider ? w->ft.opt.provider : "efa", w->opt.seed,
 		w->opt.endpoints, w->opt.workers, w->opt.max, w->opt.epoch,
 		w->steps + 1, w->opt.threads, w->opt.deaths ? "" : " -D",
-		w->opt.wrong ? "" : " -W", w->opt.remote ? " -R" : "");
+		w->opt.wrong ? "" : " -W", w->opt.remote ? " -R" : "",
+		w->opt.sleep ? " -S" : "", w->opt.automatic ? " -A" : "");
 }
 
 /* When the first process ends, the others are killed: whoever speaks may. */
