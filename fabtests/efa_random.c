@@ -43,6 +43,8 @@ static _Noreturn void usage(void)
 	       "  -R            peers' accesses are counted (FI_RMA_EVENT)\n"
 	       "  -S            who finds nothing sleeps now and then\n"
 	       "  -A            progress is automatic (FI_PROGRESS_AUTO)\n"
+	       "  -X            fences, common address vectors, peers that are\n"
+	       "                removed and inserted again\n"
 	       "  -T SECONDS    without an entry until it gives up (30)\n"
 	       "  -v            print the provider's fi_info\n",
 	       program.summary, RND_EPS, RND_WORKERS, RND_THREADS);
@@ -108,6 +110,9 @@ static void take(struct rnd *w, int c)
 	case 'A':
 		opt->automatic = true;
 		break;
+	case 'X':
+		opt->extra = true;
+		break;
 	case 'T':
 		w->ft.opt.timeout_s = (unsigned int)number(optarg, 1, 1000000);
 		break;
@@ -135,7 +140,7 @@ static void parse(struct rnd *w, int argc, char **argv)
 				       .wrong = true };
 	w->ft.opt.provider = "efa";
 	w->ft.opt.timeout_s = 30;
-	while ((c = getopt(argc, argv, "p:t:n:s:e:P:N:M:E:DWRSAT:vh")) != -1)
+	while ((c = getopt(argc, argv, "p:t:n:s:e:P:N:M:E:DWRSAXT:vh")) != -1)
 		take(w, c);
 	if (optind < argc)
 		ft_fail("efa_random takes no arguments: %s", argv[optind]);

@@ -203,6 +203,7 @@ struct rnd_op {
 	struct rnd_mem result, compare;
 	bool fetches;
 	bool changes; /* what is there */
+	uint64_t number; /* of those that were posted; 0: is not yet */
 	uint32_t probe; /* number of the computation that it is for; 0 */
 	char *was; /* numbers before an atomic */
 };
@@ -248,7 +249,7 @@ struct rnd_ep {
 	int id;
 	bool open;
 	struct fid_ep *fid;
-	struct fid_av *av;
+	struct fid_av *av; /* w->av or its own */
 	struct fid_eq *eq; /* or NULL */
 	struct rnd_cq *tx, *rx;
 	struct rnd_cq own[2];
@@ -269,6 +270,7 @@ struct rnd_ep {
 	SLIST_HEAD(, rnd_lost) lost;
 	uint64_t serial;
 	uint64_t nrecvs, nops, nsilent;
+	uint64_t posted; /* number of the last op */
 	uint32_t deliveries; /* of the world's, those that were checked */
 	uint32_t notes; /* writes with data, numbered */
 	uint16_t flying[RND_EPS][RND_SLOTS]; /* atomics of ours */
@@ -294,6 +296,7 @@ struct rnd_options {
 	bool remote; /* accesses of peers are counted */
 	bool sleep; /* now and then */
 	bool automatic; /* progress; and some compute */
+	bool extra; /* fences, common address vectors, peers inserted anew */
 };
 
 /* What all threads but the first do. */
@@ -315,7 +318,9 @@ struct rnd {
 	uint64_t *count; /* ours in the world */
 	struct rnd_ep ep[RND_EPS]; /* ours are open */
 	struct rnd_cq shared;
-	bool draining;
+	struct fid_av *av; /* of several endpoints; NULL: nobody's yet */
+	unsigned int av_users;
+	bool draining; /* others may wait for receives of ours */
 	unsigned int turns; /* of the drive */
 	uint32_t probed; /* number of a computation */
 	const char *doing; /* for what is printed at a failure */
@@ -399,6 +404,10 @@ bool rnd_again(struct rnd *w, const char *what, ssize_t ret, int peer);
 bool rnd_is_dead(const struct rnd *w, int ep);
 bool rnd_any_dead(const struct rnd *w);
 uint64_t rnd_completion(struct rnd_ep *e, bool want);
+/* FI_FENCE, or 0. */
+uint64_t rnd_fence(struct rnd *w);
+/* After such a call: what was posted to the peer up to number has ended. */
+void rnd_check_fence(struct rnd_ep *e, int peer, uint64_t number);
 
 /* random_send.c, random_recv.c, random_peek.c */
 void rnd_send_step(struct rnd_ep *e);

@@ -165,7 +165,9 @@ void rnd_drain(struct rnd *w)
 	w->doing = "end of steps";
 	rnd_threads_are(w, RND_PARKED);
 	rnd_threads_are(w, RND_DRIVING);
+	w->draining = w->opt.extra;
 	rnd_barrier(w);
+	w->draining = false;
 	until(w, claims_taken, "claims");
 	send_last(w);
 	until(w, all_came, "messages to come");

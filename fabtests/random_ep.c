@@ -17,7 +17,8 @@ void rnd_open_domain(struct rnd *w)
 	struct ft_request request = {
 		.caps = FI_MSG | FI_TAGGED | FI_RMA | FI_ATOMIC | FI_SOURCE |
 			FI_DIRECTED_RECV | FI_MULTI_RECV |
-			(w->opt.remote ? FI_RMA_EVENT : 0),
+			(w->opt.remote ? FI_RMA_EVENT : 0) |
+			(w->opt.extra ? FI_FENCE : 0),
 		.order = FI_ORDER_SAS | FI_ORDER_ATOMIC_RAR |
 			 FI_ORDER_ATOMIC_RAW | FI_ORDER_ATOMIC_WAR |
 			 FI_ORDER_ATOMIC_WAW,
@@ -102,13 +103,47 @@ static void bind_queues(struct rnd_ep *e)
 	ft_check("fi_ep_bind rxcq", fi_ep_bind(e->fid, &e->rx->fid->fid, rx));
 }
 
+/* Its own, or one that others have too. */
+static void open_av(struct rnd_ep *e)
+{
+	struct fi_av_attr attr = { .type = FI_AV_TABLE, .count = 4 };
+	struct rnd *w = e->w;
+	bool common = w->opt.extra && rnd_chance(w, 60);
+
+	if (!common || !w->av)
+		ft_check("fi_av_open",
+			 fi_av_open(w->ft.domain, &attr, &e->av, NULL));
+	if (!common)
+		return;
+	if (w->av)
+		e->av = w->av;
+	w->av = e->av;
+	w->av_users++;
+}
+
+/* An address that several have inserted goes with the last of them. */
+static void close_av(struct rnd_ep *e)
+{
+	struct rnd *w = e->w;
+	bool common = e->av == w->av;
+
+	for (int i = 0; i < RND_EPS && common; i++)
+		if (e->addr[i] != FI_ADDR_NOTAVAIL)
+			ft_check("fi_av_remove",
+				 fi_av_remove(e->av, &e->addr[i], 1, 0));
+	if (common && --w->av_users)
+		return;
+	ft_check("close av", fi_close(&e->av->fid));
+	if (common)
+		w->av = NULL;
+}
+
 static void bind_rest(struct rnd_ep *e)
 {
-	struct fi_av_attr av = { .type = FI_AV_TABLE, .count = 4 };
 	struct fi_eq_attr eq = { .wait_obj = FI_WAIT_NONE };
 	struct rnd *w = e->w;
 
-	ft_check("fi_av_open", fi_av_open(w->ft.domain, &av, &e->av, NULL));
+	open_av(e);
 	ft_check("fi_ep_bind av", fi_ep_bind(e->fid, &e->av->fid, 0));
 	e->eq = NULL;
 	if (rnd_chance(w, 50))
@@ -192,7 +227,8 @@ void rnd_ep_insert_peers(struct rnd_ep *e)
 		int ret;
 
 		if (e->addr[peer] != FI_ADDR_NOTAVAIL &&
-		    e->known[peer] == p->life)
+		    e->known[peer] == p->life &&
+		    !(w->opt.extra && rnd_chance(w, 30)))
 			continue;
 		if (e->addr[peer] != FI_ADDR_NOTAVAIL)
 			ft_check("fi_av_remove",
@@ -220,7 +256,7 @@ void rnd_ep_close(struct rnd_ep *e)
 	rnd_cntrs_close(e);
 	if (e->eq)
 		ft_check("close eq", fi_close(&e->eq->fid));
-	ft_check("close av", fi_close(&e->av->fid));
+	close_av(e);
 	cq_close(e->tx);
 	cq_close(e->rx);
 	rnd_arena_close(e);

@@ -52,6 +52,7 @@ void rnd_op_posted(struct rnd_op *op, struct rnd_ops *list)
 	struct rnd_ep *e = op->ep;
 
 	op->posting = false;
+	op->number = ++e->posted;
 	if (!op->entry) {
 		TAILQ_INSERT_TAIL(&e->silent, op, link);
 		e->nsilent++;
@@ -108,4 +109,32 @@ bool rnd_again(struct rnd *w, const char *what, ssize_t ret, int peer)
 uint64_t rnd_completion(struct rnd_ep *e, bool want)
 {
 	return e->selective_tx && want ? FI_COMPLETION : 0;
+}
+
+uint64_t rnd_fence(struct rnd *w)
+{
+	return w->opt.extra && rnd_chance(w, 8) ? FI_FENCE : 0;
+}
+
+/* Their entries are in the queue: whoever has it reads them now. */
+void rnd_check_fence(struct rnd_ep *e, int peer, uint64_t number)
+{
+	const struct rnd_op *op;
+
+	if (e->tx->reading)
+		return;
+	e->tx->reading = true;
+	while (rnd_read(e->w, e->tx, 0))
+		;
+	e->tx->reading = false;
+	if (rnd_is_dead(e->w, peer))
+		return;
+	TAILQ_FOREACH(op, &e->ops, link)
+		if (op->peer == peer && op->number <= number &&
+		    op->kind != RND_PEEK)
+			rnd_fail(e->w,
+				 "a fence of %d to %d: %s of %zu bytes, flags "
+				 "%llx, has not ended",
+				 e->id, peer, rnd_kinds[op->kind], op->mem.len,
+				 (unsigned long long)op->flags);
 }

@@ -228,13 +228,23 @@ size_t rnd_recv_catch(struct rnd_ep *e, enum rnd_family family)
 	return open;
 }
 
+/* Who waits at a fence waits for messages that were claimed, too. */
+static void take_claims(struct rnd_ep *e)
+{
+	while (e->w->opt.extra && !TAILQ_EMPTY(&e->claims))
+		rnd_claim_take(TAILQ_FIRST(&e->claims), false);
+}
+
 void rnd_relieve(struct rnd *w)
 {
-	for (unsigned int i = 0; i < w->opt.endpoints; i++)
+	for (unsigned int i = 0; i < w->opt.endpoints; i++) {
+		if (w->ep[i].open)
+			take_claims(&w->ep[i]);
 		for (int family = 0; family < RND_FAMILIES; family++)
 			if (w->ep[i].open)
 				rnd_recv_catch(&w->ep[i],
 					       (enum rnd_family)family);
+	}
 }
 
 /* ---- canceling ------------------------------------------------------------------- */

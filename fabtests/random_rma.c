@@ -127,7 +127,7 @@ static void draw_how(struct rnd *w, struct access *a)
 	op->flags = 0;
 	if (a->how != MESSAGE)
 		return;
-	op->flags = rnd_completion(op->ep, true);
+	op->flags = rnd_completion(op->ep, true) | rnd_fence(w);
 	if (op->kind != RND_WRITE)
 		return;
 	if (rnd_chance(w, 40) || op->wrong || lacks_right(a))
@@ -241,6 +241,7 @@ void rnd_rma_step(struct rnd_ep *e)
 	int peer = rnd_any_ep(w), slot = (int)rnd_below(w, RND_RMA_SLOTS);
 	struct access a = { .slot = &w->world->ep[peer].slot[slot] };
 	bool wrong = rnd_chance(w, WRONG) && w->opt.wrong;
+	uint64_t number, flags;
 	ssize_t ret;
 
 	w->doing = "RMA";
@@ -261,12 +262,17 @@ void rnd_rma_step(struct rnd_ep *e)
 		a.op->flags = FI_COMPLETION | (a.data ? FI_REMOTE_CQ_DATA : 0);
 	}
 	do {
+		number = e->posted;
 		rnd_unlock(w);
 		ret = a.op->kind == RND_READ ? post_read(&a) : post_write(&a);
 		rnd_lock(w);
 	} while (rnd_again(w, "RMA", ret, peer));
-	if (ret)
+	if (ret) {
 		refused(&a);
-	else
-		posted(&a);
+		return;
+	}
+	flags = a.op->flags;
+	posted(&a);
+	if (flags & FI_FENCE)
+		rnd_check_fence(e, peer, number);
 }

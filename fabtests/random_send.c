@@ -116,6 +116,7 @@ static void draw_flags(struct rnd *w, struct rnd_op *op, size_t len)
 		op->flags |= FI_REMOTE_CQ_DATA;
 	if (rnd_chance(w, 10))
 		op->flags |= FI_MORE;
+	op->flags |= rnd_fence(w);
 }
 
 static void draw_how(struct rnd *w, struct send *s)
@@ -215,6 +216,7 @@ static bool send_one(struct rnd_ep *e, int peer, enum rnd_family family,
 	struct rnd *w = e->w;
 	struct rnd_stream *stream = &w->world->stream[e->id][peer][family];
 	struct send s = { .msg = place_in(stream, flush) };
+	uint64_t number, flags;
 	ssize_t ret;
 
 	if (!s.msg || e->sending[peer][family])
@@ -233,6 +235,7 @@ static bool send_one(struct rnd_ep *e, int peer, enum rnd_family family,
 	/* The receiver may see it before the call has returned. */
 	atomic_fetch_add(&stream->posted, 1);
 	do {
+		number = e->posted;
 		rnd_unlock(w);
 		ret = family == RND_TAGGED ? post_tagged(&s) : post_plain(&s);
 		rnd_lock(w);
@@ -241,9 +244,12 @@ static bool send_one(struct rnd_ep *e, int peer, enum rnd_family family,
 	if (ret) {
 		atomic_store(&s.msg->sent, RND_FAILED);
 		rnd_op_free(s.op);
-	} else {
-		posted(&s);
+		return true;
 	}
+	flags = s.op->flags;
+	posted(&s);
+	if (flags & FI_FENCE)
+		rnd_check_fence(e, peer, number);
 	return true;
 }
 
