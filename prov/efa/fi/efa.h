@@ -397,7 +397,7 @@ void efa_ep_disable(struct efa_ep *ep);
 void efa_handle_set_ops(struct efa_handle *handle);
 /* For who holds the lock: 0, or 1 as there is work (efa_watch.c). */
 uint64_t efa_ep_arm(struct efa_ep *ep);
-/* It was disarmed: sleepers have to look (efa_sleep.c). */
+/* Sleepers have to look (efa_sleep.c). */
 void efa_ep_call(struct efa_ep *ep);
 /* efa_alias.c */
 int efa_alias_open(struct efa_ep *ep, struct fi_alias *alias);
@@ -512,6 +512,17 @@ static inline void *const *efa_one(void *const *desc)
 	return *desc ? desc : NULL;
 }
 
+/*
+ * Ends a call that posts or drives. Who sleeps has to look: a post may leave
+ * work that rings nowhere, as an access that is done at once.
+ */
+static inline void efa_ep_unlock(struct efa_ep *ep)
+{
+	if (u_unlikely(ep->slept))
+		efa_ep_call(ep);
+	u_unlock(&ep->lock);
+}
+
 /* flags are enum rdm_flags; tag is not looked at without RDM_TAGGED. */
 static inline ssize_t efa_post_send(struct efa_ep *ep, const struct iovec *iov,
 				    size_t count, void *const *desc,
@@ -532,7 +543,7 @@ static inline ssize_t efa_post_send(struct efa_ep *ep, const struct iovec *iov,
 
 	u_lock(&ep->lock);
 	ret = rdm_send(ep->rdm, &op);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 
@@ -555,7 +566,7 @@ static inline ssize_t efa_post_recv(struct efa_ep *ep, const struct iovec *iov,
 
 	u_lock(&ep->lock);
 	ret = rdm_recv(ep->rdm, &op);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 
@@ -572,9 +583,7 @@ static inline void efa_ep_progress(struct efa_ep *ep)
 {
 	u_lock(&ep->lock);
 	efa_ep_drive(ep);
-	if (u_unlikely(ep->slept))
-		efa_ep_call(ep);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 }
 
 /* When another thread is at it already, nothing is left to do. */

@@ -181,7 +181,7 @@ static ssize_t post(struct efa_ep *ep, const struct call *call, uint32_t flags)
 		return -FI_EINVAL;
 	u_lock(&ep->lock);
 	ret = rdm_atomic(ep->rdm, &op);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 

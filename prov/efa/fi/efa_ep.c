@@ -164,7 +164,7 @@ static ssize_t ep_cancel(fid_t fid, void *context)
 		return -FI_ENOSYS;
 	u_lock(&ep->lock);
 	ret = rdm_cancel(ep->rdm, context);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 

@@ -22,7 +22,7 @@ ssize_t efa_recv_op(struct efa_ep *ep, struct rdm_recv *op, uint64_t flags)
 		ret = rdm_peek(ep->rdm, op);
 	else
 		ret = rdm_recv(ep->rdm, op);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 

@@ -49,7 +49,7 @@ static inline ssize_t post_at(struct efa_ep *ep, const struct rma_call *call,
 	u_lock(&ep->lock);
 	ret = u_likely(ep->rdm) ? rdm_rma(ep->rdm, &op) :
 				  efa_thin_rma(ep->thin, &op);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 

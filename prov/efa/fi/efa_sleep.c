@@ -11,8 +11,9 @@
  * I2: a count is there for all. The event stays up until every thread that had
  *     leave to sleep on the counter is back; one that stays away is forgotten
  *     after a while, during which others do not sleep.
- * I3: an endpoint that was armed for a sleeper, and is not any more, calls the
- *     sleepers of all its watches. efa_ep.slept: they are not called yet.
+ * I3: an endpoint that was armed for a sleeper, and is not any more or has got
+ *     something to do, calls the sleepers of all its watches. efa_ep.slept:
+ *     they are not called yet.
  *
  * The thread of automatic progress drives what a reader has disarmed, and
  * pushes wake the sleepers: then I3 is not needed.

@@ -111,7 +111,7 @@ ssize_t efa_thin_send(struct efa_ep *ep, const struct iovec *from,
 	ret = op_to(thin, RDM_COMP_SEND, to, flags, context, &op);
 	if (u_likely(!ret))
 		ret = post(thin, op, &wr);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 
@@ -134,7 +134,7 @@ ssize_t efa_thin_recv(struct efa_ep *ep, const struct iovec *iov,
 		if (ret)
 			efa_thin_op_free(thin, op);
 	}
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 	return ret;
 }
 

@@ -30,7 +30,7 @@ static int setup(void **state)
 	struct fi_cntr_attr attr = { .events = FI_CNTR_EVENTS_COMP,
 				     .wait_obj = FI_WAIT_FD };
 
-	fixture_open(&f, &(struct fixture_config){ .caps = FI_MSG,
+	fixture_open(&f, &(struct fixture_config){ .caps = FI_MSG | FI_RMA,
 						   .wait_obj = FI_WAIT_FD,
 						   .threading = FI_THREAD_SAFE,
 						   .disabled = true });
@@ -204,6 +204,38 @@ static void read__calls_sleepers_of_other_objects(void **state)
 	read_one();
 }
 
+#define LONG (3u << 20)
+
+static void read_all_of(struct fid_mr *mr, char *from, char *to)
+{
+	assert_int_equal(fi_read(f.ep[0], to, LONG, NULL, f.addr[1],
+				 (uintptr_t)from, fi_mr_key(mr), NULL),
+			 0);
+}
+
+/* What is read in slices needs polls, and nothing comes that would ring. */
+static void post__calls_who_sleeps(void **state)
+{
+	char *from = calloc(1, LONG), *to = calloc(1, LONG);
+	struct fid_mr *mr;
+	int fd;
+
+	assert_int_equal(fi_mr_reg(f.domain, from, LONG, FI_REMOTE_READ, 0, 0,
+				   0, &mr, NULL),
+			 0);
+	read_all_of(mr, from, to);
+	fixture_entry(&f, 0);
+	assert_int_equal(fi_control(&f.cq[0]->fid, FI_GETWAIT, &fd), 0);
+	leave(&f.cq[0]->fid);
+	assert_int_equal(is_up(fd), 0);
+	read_all_of(mr, from, to);
+	assert_int_equal(is_up(fd), 1);
+	fixture_entry(&f, 0);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	free(from);
+	free(to);
+}
+
 /* Of a counter that is closed the endpoint knows nothing any more. */
 static void read__calls_no_counter_that_is_closed(void **state)
 {
@@ -265,6 +297,7 @@ int main(void)
 		T(trywait__forgets_who_does_not_come),
 		T(trywait__of_two_objects_then_poll),
 		T(read__calls_sleepers_of_other_objects),
+		T(post__calls_who_sleeps),
 		T(read__calls_no_counter_that_is_closed),
 		T(signal__wakes_all),
 	};
