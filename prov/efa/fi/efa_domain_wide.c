@@ -95,7 +95,7 @@ static void ep_revoke(struct efa_ep *ep, const struct dev_mr *mr)
 		efa_thin_progress(ep->thin);
 	if (ep->rdm && rdm_revoke(ep->rdm, mr) && rdm_progress(ep->rdm))
 		efa_ep_report(ep);
-	u_unlock(&ep->lock);
+	efa_ep_unlock(ep);
 }
 
 void efa_domain_revoke(struct efa_domain *domain, const struct dev_mr *mr)
