@@ -174,6 +174,8 @@ static bool has_leave(struct efa_watch *watch, bool (*arm)(void *arg),
 	*lowered = efa_watch_lower(watch);
 	if (*lowered && efa_watch_is_awaited(watch))
 		return false;
+	/* Not before: a call might have been what was taken down. */
+	atomic_store(&watch->asleep, true);
 	return !efa_watch_sum(watch, arm_for_sleeper) && arm(arg);
 }
 
@@ -186,8 +188,7 @@ int efa_watch_try(struct efa_watch *watch, bool (*arm)(void *arg), void *arg,
 		return -FI_EINVAL;
 	atomic_store(&watch->polled, true);
 	efa_watch_sum(watch, drive);
-	/* Both before the event is taken down, for who takes it down next. */
-	atomic_store(&watch->asleep, true);
+	/* It goes before the event is down, for who takes it down next. */
 	if ((!crowd || go(watch)) && has_leave(watch, arm, arg, &lowered))
 		return 0;
 	if (crowd)
