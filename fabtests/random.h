@@ -309,6 +309,7 @@ struct rnd {
 	enum rnd_phase phase;
 	unsigned int started, parked;
 	bool resting; /* one sleeps: the others end what they do, and wait */
+	unsigned int rested; /* that wait for it */
 	struct ft ft; /* options, info, fabric and domain */
 	struct rnd_options opt;
 	struct rnd_world *world;

@@ -49,13 +49,37 @@ static void add(struct bed *bed, struct rnd_cq *cq)
 	bed->fid[bed->n++] = &cq->fid->fid;
 }
 
-/* Nothing drives what is asked: an entry that is there was there. */
+/* While it drives as well: hence the second sleep before it. */
 static bool has_entry(struct rnd *w, struct bed *bed)
 {
 	for (int i = 0; i < bed->n; i++)
 		if (!bed->cq[i]->reading && rnd_read(w, bed->cq[i], 0))
 			return true;
 	return false;
+}
+
+/* 0: until its time. */
+static int doze(struct bed *bed)
+{
+	return poll(bed->fd, (nfds_t)bed->n, POLL_MS) != 0;
+}
+
+/*
+ * Nothing has woken it. Was there anything? To tell what was from what has just
+ * come it sleeps as long again, while all other threads are at rest. Of the
+ * dead we hear when we look.
+ */
+static void oversleep(struct rnd *w, struct bed *bed)
+{
+	bool woken;
+
+	if (w->rested + 1 < w->opt.threads || rnd_any_dead(w))
+		return;
+	rnd_unlock(w);
+	woken = doze(bed);
+	rnd_lock(w);
+	if (!woken && !rnd_any_dead(w) && has_entry(w, bed))
+		rnd_fail(w, "slept for %d ms beside an entry", POLL_MS);
 }
 
 static void sleep_in_poll(struct rnd *w)
@@ -74,17 +98,15 @@ static void sleep_in_poll(struct rnd *w)
 	w->resting = true;
 	rnd_unlock(w);
 	ret = fi_trywait(w->ft.fabric, bed.fid, bed.n);
-	if (!ret && !poll(bed.fd, (nfds_t)bed.n, POLL_MS))
-		ret = 1;
+	if (!ret)
+		ret = 1 - doze(&bed);
 	rnd_lock(w);
-	w->resting = false;
 	if (ret < 0 && ret != -FI_EAGAIN)
 		rnd_fail(w, "fi_trywait: %s", fi_strerror(-ret));
 	w->count[RND_N_SLEEP] += ret >= 0;
-	/* Of the dead we hear when we look; what has just come has called. */
-	if (ret == 1 && !rnd_any_dead(w) && !poll(bed.fd, (nfds_t)bed.n, 0) &&
-	    has_entry(w, &bed))
-		rnd_fail(w, "slept for %d ms beside an entry", POLL_MS);
+	if (ret == 1)
+		oversleep(w, &bed);
+	w->resting = false;
 }
 
 /* ---- in libfabric ------------------------------------------------------------- */

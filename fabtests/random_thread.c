@@ -48,11 +48,13 @@ void rnd_rest(struct rnd *w)
 {
 	const struct timespec nap = { .tv_nsec = 50000 };
 
+	w->rested++;
 	while (w->resting) {
 		rnd_unlock(w);
 		nanosleep(&nap, NULL);
 		rnd_lock(w);
 	}
+	w->rested--;
 }
 
 /* The lock is held. */
