@@ -63,6 +63,23 @@ static void post_all(void)
 	assert_int_equal(pair_rdma(&w, PAIR_READ, 0, 1, 5000), 0);
 }
 
+/* One of each kind goes out, and no packet arrives. */
+static void post_into_silence(void)
+{
+	hello();
+	w.wire.cut = UINT64_MAX;
+	post_all();
+	pair_drive(&w, 0);
+}
+
+/* Nobody looks after its engine for three time-outs. */
+static void be_absent(int node)
+{
+	w.node[node].asleep = true;
+	pair_sleep(&w, 3 * TIMEOUT);
+	w.node[node].asleep = false;
+}
+
 static void expect_last(uint32_t n, uint8_t status)
 {
 	for (uint32_t i = w.nops - n; i < w.nops; i++)
@@ -98,14 +115,9 @@ static void srd_end__never_there_is_unreachable(void **state)
 static void srd_end__own_absence_is_no_silence(void **state)
 {
 	(void)state;
-	hello();
-	w.wire.cut = UINT64_MAX;
-	post_all();
-	pair_drive(&w, 0);
-	w.node[0].asleep = true;
-	pair_sleep(&w, 3 * TIMEOUT);
+	post_into_silence();
+	be_absent(0);
 	w.wire.cut = 0;
-	w.node[0].asleep = false;
 	run();
 	expect_last(4, SRD_OK);
 	assert_int_equal(stats(0)->peers_dead, 0);
@@ -117,13 +129,8 @@ static void srd_end__absence_hides_no_death(void **state)
 	uint64_t back;
 
 	(void)state;
-	hello();
-	w.wire.cut = UINT64_MAX;
-	post_all();
-	pair_drive(&w, 0);
-	w.node[0].asleep = true;
-	pair_sleep(&w, 3 * TIMEOUT);
-	w.node[0].asleep = false;
+	post_into_silence();
+	be_absent(0);
 	back = w.now;
 	run();
 	expect_last(4, SRD_UNRESPONSIVE);
@@ -332,10 +339,7 @@ static void srd_farewell__goes_to_all_one_by_one(void **state)
 static void srd_refused__ends_at_once(void **state)
 {
 	(void)state;
-	hello();
-	w.wire.cut = UINT64_MAX;
-	post_all();
-	pair_drive(&w, 0);
+	post_into_silence();
 	srd_refused(w.node[0].srd, w.node[1].addr.gid, 4711, w.now);
 	assert_int_equal(w.ncompleted, 2);
 	srd_refused(w.node[0].srd, w.node[1].addr.gid, w.node[1].addr.qpn,
