@@ -93,6 +93,7 @@ struct rnd_slot {
 	_Atomic int holder; /* an endpoint or enum rnd_holder */
 	size_t at, len; /* what was changed, while SETTLING */
 	bool at_once; /* it has to be there already */
+	_Atomic int silent; /* who wrote it, and asked for no entry; RND_FREE */
 	uint64_t since; /* ns */
 };
 
@@ -389,6 +390,8 @@ size_t rnd_arena_size(size_t max);
 bool rnd_slot_take(struct rnd_ep *e, int peer, int slot);
 void rnd_slot_give(struct rnd *w, int peer, int slot, bool changed, size_t at,
 		   size_t len, bool at_once);
+/* It dies: what it was at, or has told nobody, may have come or not. */
+void rnd_slots_spoil(struct rnd_ep *e);
 uint64_t rnd_wrong_key(uint64_t key);
 bool rnd_same_bytes(const struct rnd_slot *slot, bool numbers, const char *a,
 		    const char *b, size_t len);

@@ -273,18 +273,9 @@ void rnd_ep_close(struct rnd_ep *e)
  */
 void rnd_ep_die(struct rnd_ep *e)
 {
-	struct rnd_world *world = e->w->world;
-
 	e->w->count[RND_N_DEATH]++;
-	atomic_store(&world->ep[e->id].dead, true);
-	for (int peer = 0; peer < RND_EPS; peer++)
-		for (int slot = 0; slot < RND_SLOTS; slot++) {
-			int mine = e->id;
-
-			atomic_compare_exchange_strong(
-				&world->ep[peer].slot[slot].holder, &mine,
-				RND_SPOILT);
-		}
+	atomic_store(&e->w->world->ep[e->id].dead, true);
+	rnd_slots_spoil(e);
 	TAILQ_CONCAT(&e->zombies, &e->recvs, link);
 	TAILQ_CONCAT(&e->zombies, &e->claims, link);
 	TAILQ_CONCAT(&e->zombies, &e->ops, link);

@@ -166,10 +166,30 @@ void rnd_arena_close(struct rnd_ep *e)
 
 bool rnd_slot_take(struct rnd_ep *e, int peer, int slot)
 {
+	struct rnd_slot *s = &e->w->world->ep[peer].slot[slot];
 	int free = RND_FREE;
 
-	return atomic_compare_exchange_strong(
-		&e->w->world->ep[peer].slot[slot].holder, &free, e->id);
+	if (!atomic_compare_exchange_strong(&s->holder, &free, e->id))
+		return false;
+	atomic_store(&s->silent, RND_FREE);
+	return true;
+}
+
+static void spoil(struct rnd_slot *slot, int holder)
+{
+	atomic_compare_exchange_strong(&slot->holder, &holder, RND_SPOILT);
+}
+
+void rnd_slots_spoil(struct rnd_ep *e)
+{
+	for (int peer = 0; peer < RND_EPS; peer++)
+		for (int i = 0; i < RND_SLOTS; i++) {
+			struct rnd_slot *slot = &e->w->world->ep[peer].slot[i];
+
+			spoil(slot, e->id);
+			if (atomic_load(&slot->silent) == e->id)
+				spoil(slot, RND_SETTLING);
+		}
 }
 
 void rnd_slot_give(struct rnd *w, int peer, int i, bool changed, size_t at,

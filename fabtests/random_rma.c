@@ -224,6 +224,7 @@ static void posted(struct access *a)
 	}
 	rnd_counted(op->ep, RND_CNTR_WRITE, true);
 	rnd_count_access(op);
+	atomic_store(&a->slot->silent, op->ep->id);
 	rnd_slot_give(w, op->peer, op->slot, true, op->at, op->mem.len, false);
 	rnd_op_free(op);
 }
