@@ -48,11 +48,13 @@ int nic_far_init(struct nic_qp *qp)
 	if (far->fd < 0)
 		return 0;
 	rc = nic_watch_add(qp->nic->watch, far);
-	if (rc || !far->wire)
+	if (rc)
 		return rc;
-	/* A wire that is there already has to be answered from. */
+	/* A wire that is there already has to be answered from. From now on the
+	   thread may open one, if somebody knows the port. */
 	u_lock(&far->lock);
-	rc = nic_far_open(far);
+	if (far->wire)
+		rc = nic_far_open(far);
 	u_unlock(&far->lock);
 	if (rc)
 		nic_far_fini(qp);

@@ -11,8 +11,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include "nic/nic_gid.h"
 #include "nic/nic_priv.h"
 
 #define RW (NIC_REMOTE_READ | NIC_REMOTE_WRITE)
@@ -174,10 +177,54 @@ static void nic_poll__many_senders(void **state)
 	nt_idle(&t->b);
 }
 
+struct stranger {
+	pthread_t thread;
+	struct sockaddr_storage to;
+	socklen_t len;
+	int fd;
+	_Atomic bool stop;
+};
+
+static void *run_stranger(void *arg)
+{
+	struct stranger *s = arg;
+
+	while (!atomic_load(&s->stop))
+		sendto(s->fd, "?", 1, 0, (struct sockaddr *)&s->to, s->len);
+	return NULL;
+}
+
+/* The thread that answers may be at a queue pair before it is open. */
+static void nic_qp_open__at_a_port_that_is_known(void **state)
+{
+	struct nt *t = *state;
+	struct stranger s = { .stop = false };
+	uint16_t port;
+
+	nt_open(t, &t->b, NIC_QP_RDM);
+	port = (uint16_t)t->b.addr.qpn;
+	s.len = nic_gid_sockaddr(t->b.addr.gid, port, &s.to);
+	nt_close(&t->b);
+	s.fd = socket(s.to.ss_family, SOCK_DGRAM, 0);
+	assert_int_equal(pthread_create(&s.thread, NULL, run_stranger, &s), 0);
+	t->config.port_min = t->config.port_max = port;
+	for (int i = 0; i < 100; i++) {
+		nt_open(t, &t->b, NIC_QP_RDM);
+		assert_int_equal(t->b.addr.qpn, port);
+		while (!atomic_load(&t->b.qp->far.call))
+			u_relax();
+		nt_close(&t->b);
+	}
+	atomic_store(&s.stop, true);
+	pthread_join(s.thread, NULL);
+	close(s.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NT_RING(nic__threads),
+		NT_DIR(nic_qp_open__at_a_port_that_is_known),
 		NT_PAIR(nic_poll__many_senders),
 	};
 
