@@ -17,7 +17,6 @@
 #include "util/u_log.h"
 #include "util/u_time.h"
 
-/* Tries of the hardware before a peer without receives is our business. */
 #define DRAIN_TIMEOUT (100 * U_MSEC)
 
 /* ---- open ---------------------------------------------------------------- */
