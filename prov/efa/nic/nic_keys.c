@@ -327,29 +327,27 @@ static void key_release(struct nic_keys *k, uint32_t key)
 	u_unlock(&s->lock);
 }
 
-int nic_keys_dereg(struct nic_keys *k, uint32_t key)
+static int dereg(struct nic_keys *k, uint32_t key, bool over)
 {
 	int rc = key_retire(k, key);
 
 	if (rc)
 		return rc;
 	gates_wait(k);
-	rc = nic_pins_wait(&k->pins, key);
-	if (u_unlikely(rc))
-		return rc;
-	key_release(k, key);
-	return 0;
+	rc = over ? 0 : nic_pins_wait(&k->pins, key);
+	if (u_likely(!rc))
+		key_release(k, key);
+	return rc;
+}
+
+int nic_keys_dereg(struct nic_keys *k, uint32_t key)
+{
+	return dereg(k, key, false);
 }
 
 int nic_keys_dereg_over(struct nic_keys *k, uint32_t key)
 {
-	int rc = key_retire(k, key);
-
-	if (rc)
-		return rc;
-	gates_wait(k);
-	key_release(k, key);
-	return 0;
+	return dereg(k, key, true);
 }
 
 uint32_t nic_keys_used(struct nic_keys *k)
