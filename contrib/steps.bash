@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # shellcheck shell=bash
-# steps.bash - named steps, their logs, their count; sourced by run and test
+# steps.bash - named steps, their logs, their count; sourced by run and the tests
 #
 #   steps_begin             a folder for logs, $logs, gone at exit
+#   steps_end               what an exit does, for who sets a trap of his own
 #   step NAME COMMAND...    one line of result; the log's end if it failed
 #   step_figure TEXT        called by the command: the last column of its line
 #   $passed $failed         steps so far
@@ -19,13 +20,19 @@ step_keep=
 steps_begin()
 {
 	logs=$(mktemp -d) || exit 1
-	# A distcheck that failed leaves folders that may not be written to.
-	trap 'chmod -R u+w "$logs"; rm -rf "$logs"' EXIT
+	trap steps_end EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	# libinfinipath, which some libfabric builds load, would turn a crash
 	# into a plain exit.
 	export IPATH_NO_BACKTRACE=1
+}
+
+# A distcheck that failed leaves folders that may not be written to.
+steps_end()
+{
+	chmod -R u+w "$logs"
+	rm -rf "$logs"
 }
 
 step_figure()

@@ -41,11 +41,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int trywait(struct fid *fid)
-{
-	return fi_trywait(f.fabric, &fid, 1);
-}
-
 static void send_one(void)
 {
 	assert_int_equal(
@@ -55,7 +50,7 @@ static void send_one(void)
 
 static void trywait__then_poll(void **state)
 {
-	while (trywait(&cntr->fid) == -FI_EAGAIN)
+	while (fixture_trywait(&f, &cntr->fid) == -FI_EAGAIN)
 		;
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 	send_one();
@@ -71,9 +66,9 @@ static void trywait__until_the_count_was_seen(void **state)
 	assert_int_equal(fi_cntr_read(cntr), 0);
 	send_one();
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(trywait(&cntr->fid), -FI_EAGAIN);
+		assert_int_equal(fixture_trywait(&f, &cntr->fid), -FI_EAGAIN);
 	assert_int_equal(fi_cntr_read(cntr), 1);
-	assert_int_equal(trywait(&cntr->fid), 0);
+	assert_int_equal(fixture_trywait(&f, &cntr->fid), 0);
 }
 
 /* The reader of the queue takes the wake-up along with the message. */
@@ -81,10 +76,10 @@ static void sleeper__is_woken_by_who_counts(void **state)
 {
 	struct fi_cq_tagged_entry entry;
 
-	while (trywait(&cntr->fid) == -FI_EAGAIN)
+	while (fixture_trywait(&f, &cntr->fid) == -FI_EAGAIN)
 		;
 	send_one();
-	while (trywait(&f.cq[1]->fid) == -FI_EAGAIN)
+	while (fixture_trywait(&f, &f.cq[1]->fid) == -FI_EAGAIN)
 		fi_cq_read(f.cq[1], &entry, 1);
 	assert_int_equal(poll(&pfd, 1, 5000), 1);
 	assert_int_equal(fi_cntr_read(cntr), 1);
@@ -92,7 +87,7 @@ static void sleeper__is_woken_by_who_counts(void **state)
 
 static void sleeper__is_woken_by_a_failure(void **state)
 {
-	while (trywait(&cntr->fid) == -FI_EAGAIN)
+	while (fixture_trywait(&f, &cntr->fid) == -FI_EAGAIN)
 		;
 	assert_int_equal(
 		fi_recv(f.ep[1], in, sizeof(in), NULL, FI_ADDR_UNSPEC, in), 0);

@@ -50,15 +50,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int trywait(struct fid *fid)
-{
-	return fi_trywait(f.fabric, &fid, 1);
-}
-
 /* Until it may sleep. */
 static void leave(struct fid *fid)
 {
-	while (trywait(fid))
+	while (fixture_trywait(&f, fid))
 		;
 }
 
@@ -95,7 +90,7 @@ static void trywait__with_an_entry_leaves_the_wake_up(void **state)
 	send_one();
 	send_one();
 	read_one();
-	assert_int_equal(trywait(&cq->fid), -FI_EAGAIN);
+	assert_int_equal(fixture_trywait(&f, &cq->fid), -FI_EAGAIN);
 	assert_int_equal(is_up(cq_fd), 1);
 	read_one();
 	leave(&cq->fid);
@@ -135,7 +130,7 @@ static void *look_and_leave(void *arg)
 
 	fi_cntr_read(cntr);
 	for (int i = 0; i < 10 && ret; i++)
-		ret = trywait(&cntr->fid);
+		ret = fixture_trywait(&f, &cntr->fid);
 	return (void *)ret;
 }
 

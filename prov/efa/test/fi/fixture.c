@@ -178,6 +178,11 @@ struct fi_cq_err_entry fixture_error(struct fixture *f, int who)
 	return entry;
 }
 
+int fixture_trywait(struct fixture *f, struct fid *fid)
+{
+	return fi_trywait(f->fabric, &fid, 1);
+}
+
 void fixture_quiet(struct fixture *f)
 {
 	struct fi_cq_tagged_entry entry;

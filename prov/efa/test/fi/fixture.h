@@ -63,6 +63,8 @@ ssize_t fixture_read(struct fixture *f, int who, void *buf, size_t count);
 struct fi_cq_tagged_entry fixture_entry(struct fixture *f, int who);
 /* One entry, which must be an error. */
 struct fi_cq_err_entry fixture_error(struct fixture *f, int who);
+/* fi_trywait of one object. */
+int fixture_trywait(struct fixture *f, struct fid *fid);
 /* Drives both for a while; neither queue may get an entry. */
 void fixture_quiet(struct fixture *f);
 
