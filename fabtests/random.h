@@ -364,6 +364,8 @@ void rnd_mem_new(struct rnd_ep *e, struct rnd_mem *mem, size_t len,
 		 bool pieces);
 void rnd_mem_free(struct rnd_mem *mem);
 void rnd_mem_fill(struct rnd_mem *mem, uint64_t seed);
+/* Makes its pieces of the mem->len bytes at mem->p. */
+void rnd_mem_scatter(struct rnd_mem *mem);
 /* Makes one piece of it. NULL, or what has been written that may not be. */
 const char *rnd_mem_gather(struct rnd_mem *mem);
 /* Of what was gathered: zero from there on, with the guard. */

@@ -277,15 +277,20 @@ static _Noreturn void fail_slot(struct rnd_ep *e, int i, const char *what)
 	const struct rnd_slot *slot = slot_of(e, i);
 	const char *is = e->arena + slot->offset;
 	const char *must = rnd_shadow(e->w, e->id, i);
-	size_t at = 0;
+	size_t first = 0, last = slot->size - 1, wrong = 0;
 
-	while (at < slot->size && is[at] == must[at])
-		at++;
+	while (first < last && is[first] == must[first])
+		first++;
+	while (last > first && is[last] == must[last])
+		last--;
+	for (size_t at = first; at <= last; at++)
+		wrong += is[at] != must[at];
 	rnd_fail(e->w,
 		 "%s: slot %d of endpoint %d, %zu bytes, changed %zu+%zu: byte "
-		 "%zu is %02x, not %02x",
-		 what, i, e->id, slot->size, slot->at, slot->len, at,
-		 (unsigned char)is[at], (unsigned char)must[at]);
+		 "%zu is %02x, not %02x, and %zu more up to byte %zu are wrong",
+		 what, i, e->id, slot->size, slot->at, slot->len, first,
+		 (unsigned char)is[first], (unsigned char)must[first],
+		 wrong - 1, last);
 }
 
 void rnd_settle(struct rnd_ep *e)

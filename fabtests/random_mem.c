@@ -72,14 +72,19 @@ static size_t offset_of(const struct rnd_mem *mem, size_t piece)
 	       piece * GAP;
 }
 
-void rnd_mem_fill(struct rnd_mem *mem, uint64_t seed)
+void rnd_mem_scatter(struct rnd_mem *mem)
 {
-	pattern_fill(mem->p, mem->len, seed);
 	for (size_t i = mem->n; i-- > 1;)
 		memmove(mem->iov[i].iov_base, mem->p + offset_of(mem, i),
 			mem->iov[i].iov_len);
 	for (size_t i = 1; i < mem->n; i++)
 		memset((char *)mem->iov[i].iov_base - GAP, 0, GAP);
+}
+
+void rnd_mem_fill(struct rnd_mem *mem, uint64_t seed)
+{
+	pattern_fill(mem->p, mem->len, seed);
+	rnd_mem_scatter(mem);
 }
 
 const char *rnd_mem_gather(struct rnd_mem *mem)

@@ -172,6 +172,18 @@ static size_t length(struct rnd *w, const struct access *a)
 	return rnd_size(w, max);
 }
 
+/* Each byte changes what is there: when all are as they should be, all came. */
+static void fill(struct rnd *w, struct rnd_op *op)
+{
+	const char *was = rnd_shadow(w, op->peer, op->slot) + op->at;
+	char *p = op->mem.p;
+
+	pattern_fill(p, op->mem.len, rnd_draw(w));
+	for (size_t i = 0; i < op->mem.len; i++)
+		p[i] = (char)(p[i] == was[i] ? ~p[i] : p[i]);
+	rnd_mem_scatter(&op->mem);
+}
+
 static void draw(struct rnd *w, struct access *a, bool wrong)
 {
 	struct rnd_op *op = a->op;
@@ -191,16 +203,8 @@ static void draw(struct rnd *w, struct access *a, bool wrong)
 	a->key = a->slot->key;
 	if (wrong && !lacks_right(a))
 		make_wrong(w, a);
-	if (op->kind == RND_READ)
-		return;
-	/* It has to change something, or nobody sees that it has come. */
-	do {
-		op->seed = rnd_draw(w);
-		pattern_fill(op->mem.p, len, op->seed);
-	} while (len &&
-		 !memcmp(op->mem.p, rnd_shadow(w, op->peer, op->slot) + op->at,
-			 len));
-	rnd_mem_fill(&op->mem, op->seed);
+	if (op->kind == RND_WRITE)
+		fill(w, op);
 }
 
 static void posted(struct access *a)
@@ -212,8 +216,10 @@ static void posted(struct access *a)
 
 	w->count[op->kind == RND_READ ? RND_N_READ : RND_N_WRITE]++;
 	w->count[RND_N_BYTES] += op->mem.len;
-	if (write)
-		pattern_fill(shadow, op->mem.len, op->seed);
+	for (size_t i = 0; write && i < op->mem.n; i++) {
+		memcpy(shadow, op->mem.iov[i].iov_base, op->mem.iov[i].iov_len);
+		shadow += op->mem.iov[i].iov_len;
+	}
 	if (!op->entry || (a->how == MESSAGE && (op->flags & FI_INJECT)))
 		for (size_t i = 0; i < op->mem.n; i++)
 			memset(op->mem.iov[i].iov_base, 0x5a,

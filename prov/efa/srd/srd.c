@@ -102,6 +102,8 @@ static int take_memory(struct srd *s)
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem == MAP_FAILED)
 		return -ENOMEM;
+	/* With few peers few pages of each array are touched, but of all. */
+	madvise(mem, s->mem_size, MADV_NOHUGEPAGE);
 	s->mem = mem;
 	lay_out(s, mem);
 	if (fill_pool(&s->ops, s->cfg.max_ops) ||

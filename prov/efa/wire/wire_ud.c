@@ -122,7 +122,7 @@ static uint32_t rx_wanted(const struct wire_ud *w, uint32_t bytes)
 		n = (uint32_t)u_min(n, (size_t)attr.max_qp_wr - 1);
 		n = (uint32_t)u_min(n, (size_t)attr.max_cqe);
 	}
-	return (uint32_t)u_max(WIRE_UD_RX_MIN, u_min(n, WIRE_UD_RX_MAX));
+	return (uint32_t)u_max(WIRE_UD_CHUNK, u_min(n, WIRE_UD_RX_MAX));
 }
 
 static void wire_fill(struct wire_ud *w)
@@ -130,8 +130,8 @@ static void wire_fill(struct wire_ud *w)
 	w->wire.ops = &ud_ops;
 	w->wire.fd = w->rx.channel->fd;
 	w->wire.qpn = w->rx.qp->qp_num;
-	w->wire.rx_packets = w->rx.n;
-	w->wire.rx_bytes = w->rx.n * w->mtu;
+	w->wire.rx_packets = w->rx.max;
+	w->wire.rx_bytes = w->rx.max * w->mtu;
 }
 
 static void ud_tell(const struct wire_ud *w)
@@ -139,10 +139,11 @@ static void ud_tell(const struct wire_ud *w)
 	char text[WIRE_GID_TEXT];
 
 	u_info("%s: queue pair %u of port %u, address %s (index %u), packets "
-	       "of %u bytes, %u paths, %u receive buffers, %u bytes inline",
+	       "of %u bytes, %u paths, %u to %u receive buffers, %u bytes "
+	       "inline",
 	       w->info.device, w->wire.qpn, w->info.port,
 	       wire_gid_text(w->info.gid, text), w->gid_index, w->mtu,
-	       w->wire.paths, w->rx.n, w->tx.inline_max);
+	       w->wire.paths, w->rx.n, w->rx.max, w->tx.inline_max);
 }
 
 int wire_ud_open(const struct wire_ud_config *config, struct wire **out)

@@ -10,11 +10,6 @@
 
 #include "util/u_log.h"
 
-static uint8_t *buffer(const struct wire_ud_rx *rx, uint32_t i)
-{
-	return rx->mem + (size_t)i * rx->stride;
-}
-
 /* Posts all that are idle, with one ring of the bell. */
 static int post_idle(struct wire_ud *w)
 {
@@ -37,22 +32,6 @@ static int post_idle(struct wire_ud *w)
 	return -rc;
 }
 
-static void wr_fill(struct wire_ud *w, uint32_t i)
-{
-	struct wire_ud_rx *rx = &w->rx;
-
-	rx->sge[i] = (struct ibv_sge){
-		.addr = (uintptr_t)buffer(rx, i),
-		.length = rx->stride,
-		.lkey = w->mr->lkey,
-	};
-	rx->wr[i] = (struct ibv_recv_wr){
-		.wr_id = i,
-		.sg_list = &rx->sge[i],
-		.num_sge = 1,
-	};
-}
-
 static bool is_lent(const struct wire_ud_rx *rx, uint32_t i)
 {
 	for (uint32_t k = 0; k < rx->nlent; k++)
@@ -66,12 +45,24 @@ int wire_ud_rx_post_all(struct wire_ud *w)
 	struct wire_ud_rx *rx = &w->rx;
 
 	rx->nidle = 0;
-	for (uint32_t i = 0; i < rx->n; i++) {
-		wr_fill(w, i);
+	for (uint32_t i = 0; i < rx->n; i++)
 		if (!is_lent(rx, i))
 			rx->idle[rx->nidle++] = (uint16_t)i;
-	}
 	return post_idle(w);
+}
+
+/* More came in a row than half of the buffers take. */
+static U_COLD void grow(struct wire_ud *w)
+{
+	struct wire_ud_rx *rx = &w->rx;
+	uint32_t i = rx->n;
+
+	rx->run = 0;
+	if (rx->broken || !wire_ud_mem_more_rx(w))
+		return;
+	for (; i < rx->n; i++)
+		rx->idle[rx->nidle++] = (uint16_t)i;
+	post_idle(w);
 }
 
 static U_COLD void receive_failed(struct wire_ud *w, const struct ibv_wc *wc)
@@ -90,7 +81,7 @@ static inline bool take(struct wire_ud *w, const struct ibv_wc *wc,
 {
 	struct wire_ud_rx *rx = &w->rx;
 	uint32_t i = (uint32_t)wc->wr_id;
-	const uint8_t *bytes = buffer(rx, i);
+	const uint8_t *bytes = wire_ud_rx_buffer(rx, i);
 
 	if (u_unlikely(wc->status != IBV_WC_SUCCESS)) {
 		receive_failed(w, wc);
@@ -137,8 +128,10 @@ int wire_ud_poll(struct wire *wire, struct wire_in *in, int max)
 	if (u_unlikely(w->dead))
 		return 0;
 	n = fetch(w, max);
-	if (u_likely(n == 0))
+	if (u_likely(n == 0)) {
+		rx->run = 0;
 		return 0;
+	}
 	if (u_unlikely(n < 0)) {
 		wire_ud_die(w, "its completions cannot be read");
 		return 0;
@@ -155,6 +148,9 @@ int wire_ud_poll(struct wire *wire, struct wire_in *in, int max)
 		w->stats.rx_bytes += in[k++].len;
 	}
 	w->stats.rx_packets += (uint64_t)k;
+	rx->run = n < max ? 0 : rx->run + (uint32_t)n;
+	if (u_unlikely(rx->run > rx->n / 2 && rx->n < rx->max))
+		grow(w);
 	if (u_unlikely(!k))
 		wire_ud_give_back(wire);
 	return k;

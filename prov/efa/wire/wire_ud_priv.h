@@ -2,19 +2,21 @@
 /*
  * wire_ud_priv.h - the UD wire as its own files see it
  *
- *   wire_ud --- lib: context, protection domain, pinned memory
+ *   wire_ud --- context, protection domain, memory
  *      |
  *      +-- rx: queue pair, completion queue with its channel, buffers
  *      |
- *      +-- path[]: queue pair, ring of packets under way; one completion
- *      |           queue for all
+ *      +-- path[]: queue pair, ring of packets under way
+ *      |
+ *      +-- tx: completion queue, buffers of all paths
  *      +-- hosts: gid -> address handles, one a path
  *      |
  *      +-- asker: threads that make them
  *
  * A buffer of rx is posted (the NIC's), stashed (arrived and not lent), lent,
  * or in rx.idle. (I1) Of a path the packets head..tail are under way, and those
- * behind head will be said to have gone by a later completion.
+ * behind head will be said to have gone by a later completion. A buffer of tx is
+ * in tx.free or held by one packet under way.
  */
 #ifndef WIRE_UD_PRIV_H
 #define WIRE_UD_PRIV_H
@@ -31,7 +33,9 @@
 #define WIRE_UD_DEPTH 64 /* packets of a path under way; a power of two */
 #define WIRE_UD_SIGNAL 16 /* each so many-th says that it has gone */
 #define WIRE_UD_RX_MAX 2048 /* receive buffers, and what one tries to do with */
-#define WIRE_UD_RX_MIN 64
+#define WIRE_UD_CHUNK 64 /* buffers: the fewest that are registered together */
+#define WIRE_UD_RX_PIECES 8 /* each is as long as all before, but the first */
+#define WIRE_UD_NO_BUFFER UINT16_MAX
 #define WIRE_UD_REPOST 32 /* idle buffers that are posted together */
 #define WIRE_UD_HOSTS 4096 /* that are remembered */
 #define WIRE_UD_BUCKETS 1024
@@ -112,15 +116,17 @@ struct wire_ud_path {
 	uint32_t head, tail; /* free-running */
 	uint32_t life; /* how often the queue pair was set up; in wr_id */
 	bool broken; /* the queue pair takes nothing more */
-	uint8_t *mem; /* WIRE_UD_DEPTH buffers of tx_stride */
+	uint16_t buffer[WIRE_UD_DEPTH]; /* of the packets under way */
 };
 
 struct wire_ud_rx {
 	struct ibv_qp *qp;
 	struct ibv_cq *cq;
 	struct ibv_comp_channel *channel;
-	uint32_t n; /* buffers; const after open */
+	uint32_t n; /* buffers that are registered, of max */
+	uint32_t max; /* less if no more memory may be pinned */
 	uint32_t stride; /* bytes of a buffer */
+	uint32_t run; /* packets since the queue was seen empty */
 	uint8_t *mem;
 	bool broken;
 	unsigned int unacked; /* events of the channel */
@@ -130,17 +136,24 @@ struct wire_ud_rx {
 	struct ibv_wc stash[4];
 	uint16_t idle[WIRE_UD_RX_MAX];
 	uint16_t lent[WIRE_BURST];
+	uint32_t nmrs;
+	struct ibv_mr *mr[WIRE_UD_RX_PIECES];
 	uint8_t gid[WIRE_BURST][16]; /* of the packets that are lent */
 	struct ibv_wc wc[WIRE_BURST];
 	struct ibv_recv_wr wr[WIRE_UD_RX_MAX]; /* of buffer i, but for next */
 	struct ibv_sge sge[WIRE_UD_RX_MAX];
 };
 
-/* One call's work requests: all of one path. */
 struct wire_ud_tx {
 	struct ibv_cq *cq;
 	uint32_t stride; /* bytes of a buffer */
 	uint32_t inline_max; /* bytes that a work request carries itself */
+	uint8_t *mem;
+	uint32_t nmrs, max_mrs; /* of a chunk each */
+	struct ibv_mr *mr[WIRE_UD_PATHS_MAX * WIRE_UD_DEPTH / WIRE_UD_CHUNK];
+	uint32_t nfree;
+	uint16_t free[WIRE_UD_PATHS_MAX * WIRE_UD_DEPTH]; /* a stack */
+	/* One call's work requests: all of one path. */
 	struct ibv_send_wr wr[WIRE_UD_DEPTH];
 	struct ibv_sge sge[WIRE_UD_DEPTH][2];
 };
@@ -154,9 +167,8 @@ struct wire_ud {
 	uint32_t qkey;
 	struct ibv_context *ctx;
 	struct ibv_pd *pd;
-	uint8_t *mem; /* pinned: buffers of rx, then of the paths */
+	uint8_t *mem; /* buffers of rx, then of tx; pinned in part */
 	size_t mem_len;
-	struct ibv_mr *mr;
 	uint32_t mtu; /* bytes of a packet, at open */
 	uint32_t mtu_by_now; /* less, if the port's has shrunk */
 
@@ -206,9 +218,28 @@ void wire_ud_gid_make(uint16_t lid, const uint8_t guid[8], uint8_t gid[16]);
 
 /* wire_ud_mem.c: pinned memory */
 
-/* Fills mem, mr, rx.n and mem of rx and paths; errors logged. */
+/*
+ * Memory for so many receive buffers and for all sends, with the first chunks
+ * of both; errors logged.
+ */
 int wire_ud_mem_init(struct wire_ud *w, uint32_t rx_wanted);
 void wire_ud_mem_fini(struct wire_ud *w);
+/* More buffers from rx.n on, with their requests; false: there are no more. */
+bool wire_ud_mem_more_rx(struct wire_ud *w);
+/* More free ones; false: none. */
+bool wire_ud_mem_more_tx(struct wire_ud *w);
+
+static inline uint8_t *wire_ud_rx_buffer(const struct wire_ud_rx *rx,
+					 uint32_t i)
+{
+	return rx->mem + (size_t)i * rx->stride;
+}
+
+static inline uint8_t *wire_ud_tx_buffer(const struct wire_ud_tx *tx,
+					 uint32_t i)
+{
+	return tx->mem + (size_t)i * tx->stride;
+}
 
 /* wire_ud_qp.c: queue pairs and what they complete to */
 
@@ -251,6 +282,8 @@ uint32_t wire_ud_ask_answers(struct wire_ud *w, struct wire_ud_ask *answer);
 int wire_ud_send(struct wire *wire, const struct wire_out *out, int n);
 /* Takes completions of packets that were sent. */
 void wire_ud_reap(struct wire_ud *w);
+/* The packets of a path before `tail` are not under way any more. */
+void wire_ud_gone(struct wire_ud *w, struct wire_ud_path *p, uint32_t tail);
 
 /* wire_ud_poll.c */
 

@@ -91,7 +91,7 @@ static int path_start(struct wire_ud *w, struct wire_ud_path *p)
 	int rc = qp_to_init(w, p->qp);
 
 	p->life++;
-	p->head = p->tail;
+	wire_ud_gone(w, p, p->tail);
 	return rc ? rc : qp_to_send(p->qp);
 }
 
@@ -128,7 +128,7 @@ static int rx_open(struct wire_ud *w)
 	struct wire_ud_rx *rx = &w->rx;
 	struct ibv_qp_init_attr attr = {
 		.cap = { .max_send_wr = 1,
-			 .max_recv_wr = rx->n,
+			 .max_recv_wr = rx->max,
 			 .max_send_sge = 1,
 			 .max_recv_sge = 1 },
 	};
@@ -141,7 +141,7 @@ static int rx_open(struct wire_ud *w)
 	if (flags < 0 ||
 	    fcntl(rx->channel->fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	rx->cq = ibv_create_cq(w->ctx, (int)rx->n, NULL, rx->channel, 0);
+	rx->cq = ibv_create_cq(w->ctx, (int)rx->max, NULL, rx->channel, 0);
 	if (!rx->cq)
 		return -errno;
 	attr.recv_cq = rx->cq;

@@ -5,9 +5,11 @@
  *
  * Work requests are chained and posted by ibv_post_send, which every driver
  * has; the newer ibv_wr_* calls are for a few. A packet that is short enough
- * travels in its work request, any other is copied into the next buffer of the
- * path's ring, because its bytes belong to others when this returns. Every 16th
- * packet says when it has gone: those before it have, then.
+ * travels in its work request, any other is copied into a buffer, because its
+ * bytes belong to others when this returns. Every 16th packet of a path says
+ * when it has gone: those before it have, then. So does each that takes one of
+ * the last buffers: packets of many paths that wait for others to follow them
+ * never hold all.
  */
 #include "wire/wire_ud_priv.h"
 
@@ -36,6 +38,16 @@ static U_COLD void path_failed(struct wire_ud *w, struct wire_ud_path *p,
 	w->troubled = true;
 }
 
+void wire_ud_gone(struct wire_ud *w, struct wire_ud_path *p, uint32_t tail)
+{
+	for (; p->head != tail; p->head++) {
+		uint16_t i = p->buffer[p->head % WIRE_UD_DEPTH];
+
+		if (i != WIRE_UD_NO_BUFFER)
+			w->tx.free[w->tx.nfree++] = i;
+	}
+}
+
 static void reap_one(struct wire_ud *w, const struct ibv_wc *wc)
 {
 	uint32_t path = (uint32_t)(wc->wr_id >> 32) & 0xffff;
@@ -47,7 +59,7 @@ static void reap_one(struct wire_ud *w, const struct ibv_wc *wc)
 	if (u_unlikely(wc->status != IBV_WC_SUCCESS))
 		path_failed(w, p, ibv_wc_status_str(wc->status));
 	if (u_seq_before(p->head, tail) && !u_seq_before(p->tail, tail))
-		p->head = tail;
+		wire_ud_gone(w, p, tail);
 }
 
 void wire_ud_reap(struct wire_ud *w)
@@ -67,15 +79,33 @@ static uint32_t room(const struct wire_ud_path *p)
 	return WIRE_UD_DEPTH - (p->tail - p->head);
 }
 
-/* The bytes of a packet, in the work request or in the path's next buffer. */
-static void put_bytes(struct wire_ud *w, struct wire_ud_path *p,
+/* A free one; WIRE_UD_NO_BUFFER: all are under way. */
+static uint16_t buffer_take(struct wire_ud *w)
+{
+	struct wire_ud_tx *tx = &w->tx;
+
+	if (u_unlikely(!tx->nfree)) {
+		wire_ud_reap(w);
+		if (!tx->nfree && !wire_ud_mem_more_tx(w))
+			return WIRE_UD_NO_BUFFER;
+	}
+	return tx->free[--tx->nfree];
+}
+
+/*
+ * The bytes of a packet, in the work request or in a buffer; false: there is
+ * none.
+ */
+static bool put_bytes(struct wire_ud *w, struct wire_ud_path *p,
 		      const struct wire_out *out, struct ibv_send_wr *wr,
 		      struct ibv_sge *sge)
 {
 	uint32_t len = (uint32_t)out->hdr_len + out->data_len;
+	uint16_t *i = &p->buffer[p->tail % WIRE_UD_DEPTH];
 	uint8_t *at;
 
 	wr->sg_list = sge;
+	*i = WIRE_UD_NO_BUFFER;
 	if (len <= w->tx.inline_max) {
 		sge[0].addr = (uintptr_t)out->hdr;
 		sge[0].length = out->hdr_len;
@@ -83,17 +113,21 @@ static void put_bytes(struct wire_ud *w, struct wire_ud_path *p,
 		sge[1].length = out->data_len;
 		wr->num_sge = out->data_len ? 2 : 1;
 		wr->send_flags = IBV_SEND_INLINE;
-		return;
+		return true;
 	}
-	at = p->mem + (size_t)(p->tail % WIRE_UD_DEPTH) * w->tx.stride;
+	*i = buffer_take(w);
+	if (u_unlikely(*i == WIRE_UD_NO_BUFFER))
+		return false;
+	at = wire_ud_tx_buffer(&w->tx, *i);
 	memcpy(at, out->hdr, out->hdr_len);
 	if (out->data_len)
 		memcpy(at + out->hdr_len, out->data, out->data_len);
 	sge[0].addr = (uintptr_t)at;
 	sge[0].length = len;
-	sge[0].lkey = w->mr->lkey;
+	sge[0].lkey = w->tx.mr[*i / WIRE_UD_CHUNK]->lkey;
 	wr->num_sge = 1;
 	wr->send_flags = 0;
+	return true;
 }
 
 static U_COLD void refuse(struct wire_ud *w, const struct wire_out *out)
@@ -123,11 +157,12 @@ static int fill(struct wire_ud *w, struct wire_ud_path *p,
 		w->stats.tx_failed += rc != -EAGAIN;
 		return rc == -EAGAIN ? rc : 0;
 	}
-	put_bytes(w, p, out, wr, sge);
+	if (u_unlikely(!put_bytes(w, p, out, wr, sge)))
+		return -EAGAIN;
 	p->tail++;
 	host->used[out->path] = p->tail;
 	wr->wr_id = wr_id_of(w, p);
-	if (p->tail % WIRE_UD_SIGNAL == 0)
+	if (p->tail % WIRE_UD_SIGNAL == 0 || w->tx.nfree < WIRE_UD_SIGNAL)
 		wr->send_flags |= IBV_SEND_SIGNALED;
 	wr->opcode = IBV_WR_SEND;
 	wr->wr.ud.ah = host->ah[out->path];

@@ -309,6 +309,9 @@ static void transmit(struct fake_qp *from, const struct ibv_send_wr *wr)
 	uint32_t len = 0;
 
 	for (int i = 0; i < wr->num_sge; i++) {
+		if (!(wr->send_flags & IBV_SEND_INLINE) &&
+		    !fake_registered(&wr->sg_list[i]))
+			abort();
 		memcpy(bytes + len,
 		       (const void *)(uintptr_t)wr->sg_list[i].addr,
 		       wr->sg_list[i].length);
@@ -376,6 +379,8 @@ static int post_recv(struct ibv_qp *q, struct ibv_recv_wr *wr,
 			rc = EINVAL;
 		else if (qp->rq_tail - qp->rq_head == qp->rq_depth)
 			rc = ENOMEM;
+		else if (!fake_registered(wr->sg_list))
+			abort();
 		*bad = wr;
 		if (rc)
 			break;

@@ -32,7 +32,7 @@ struct fake_verbs {
 	struct fake_device device[FAKE_DEVICES];
 
 	/* what goes wrong */
-	size_t pin_max; /* bytes that may be registered; 0: any */
+	size_t pin_max; /* bytes that may be registered in all; 0: any */
 	uint32_t inline_max; /* that a queue pair takes; more is -EINVAL */
 	int ah_errno; /* of ibv_create_ah; 0 */
 	int ah_max; /* handles of all contexts; 0: any */
@@ -50,6 +50,7 @@ struct fake_verbs {
 	int posts, sends, signalled, inlined; /* requests, but for posts */
 	int recv_posts, recvs;
 	int objects; /* contexts, domains, regions, queues that exist */
+	size_t pinned; /* bytes that are registered */
 	int dropped; /* no queue pair, key or receive buffer */
 	struct ibv_ah_attr last_ah;
 };

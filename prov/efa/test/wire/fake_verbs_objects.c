@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 static LIST_HEAD(, fake_ctx) contexts;
+static LIST_HEAD(, fake_mr) regions;
+static uint32_t last_key;
 
 /* --- contexts --- */
 
@@ -188,19 +190,23 @@ int ibv_dealloc_pd(struct ibv_pd *pd)
 #undef ibv_reg_mr
 struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t len, int access)
 {
-	struct ibv_mr *mr;
+	struct fake_mr *mr;
 
 	(void)access;
-	if (fake.pin_max && len > fake.pin_max) {
+	pthread_mutex_lock(&fake_lock);
+	if (fake.pin_max && fake.pinned + len > fake.pin_max) {
+		pthread_mutex_unlock(&fake_lock);
 		errno = ENOMEM;
 		return NULL;
 	}
-	mr = object(sizeof(*mr));
-	mr->pd = pd;
-	mr->addr = addr;
-	mr->length = len;
-	mr->lkey = 7;
-	return mr;
+	mr = calloc(1, sizeof(*mr));
+	mr->mr = (struct ibv_mr){ .pd = pd, .addr = addr, .length = len };
+	mr->mr.lkey = ++last_key;
+	LIST_INSERT_HEAD(&regions, mr, link);
+	fake.pinned += len;
+	fake.objects++;
+	pthread_mutex_unlock(&fake_lock);
+	return &mr->mr;
 }
 
 struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len,
@@ -210,9 +216,27 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t len,
 	return ibv_reg_mr(pd, addr, len, (int)access);
 }
 
-int ibv_dereg_mr(struct ibv_mr *mr)
+int ibv_dereg_mr(struct ibv_mr *m)
 {
+	struct fake_mr *mr = u_container_of(m, struct fake_mr, mr);
+
+	pthread_mutex_lock(&fake_lock);
+	LIST_REMOVE(mr, link);
+	fake.pinned -= m->length;
+	pthread_mutex_unlock(&fake_lock);
 	return object_end(mr);
+}
+
+bool fake_registered(const struct ibv_sge *sge)
+{
+	uint64_t at = sge->addr, end = at + sge->length;
+	const struct fake_mr *mr;
+
+	LIST_FOREACH(mr, &regions, link)
+		if (mr->mr.lkey == sge->lkey)
+			return at >= (uintptr_t)mr->mr.addr &&
+			       end <= (uintptr_t)mr->mr.addr + mr->mr.length;
+	return false;
 }
 
 struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *ctx)

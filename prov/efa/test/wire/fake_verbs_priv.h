@@ -57,6 +57,11 @@ struct fake_ah {
 	struct fake_device *device;
 };
 
+struct fake_mr {
+	struct ibv_mr mr;
+	LIST_ENTRY(fake_mr) link;
+};
+
 LIST_HEAD(fake_qp_list, fake_qp);
 
 /* Under the lock: all but the fields of `fake`, which tests set between calls. */
@@ -64,6 +69,9 @@ extern pthread_mutex_t fake_lock;
 extern pthread_cond_t fake_changed; /* a knob */
 extern struct fake_qp_list fake_qps;
 extern uint32_t fake_next_qpn;
+
+/* Whether it lies in the region that its key names; under the lock. */
+bool fake_registered(const struct ibv_sge *sge);
 
 /* The calls that go through the context. */
 void fake_context_ops(struct ibv_context_ops *ops);

@@ -16,7 +16,7 @@
 #include "fake_verbs.h"
 #include "wire/wire_ud_priv.h"
 
-#define PATHS 3
+#define PATHS 8
 #define MTU 1024
 
 struct side {

@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* --- wire_ud_list --- */
 
@@ -88,36 +87,6 @@ static void wire_ud_list__infiniband_has_the_lid_in_its_gid(void **state)
 }
 
 /* --- wire_ud_open --- */
-
-static void wire_ud_open__says_what_may_not_be_pinned(void **state)
-{
-	struct ud *ud = *state;
-	struct rlimit was, less;
-
-	getrlimit(RLIMIT_MEMLOCK, &was);
-	less = was;
-	less.rlim_cur = 64 << 10;
-	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &less), 0);
-	fake.pin_max = 64 << 10;
-	assert_int_equal(side_open(&ud->a, 0, 0), -ENOMEM);
-	setrlimit(RLIMIT_MEMLOCK, &was);
-	ud->a.w = NULL;
-	assert_int_equal(warnings(), 1);
-	assert_true(logged("fake0: 260 KiB of memory cannot be pinned"));
-	assert_true(logged("may lock 64 KiB"));
-	assert_true(logged("ulimit -l"));
-}
-
-static void wire_ud_open__takes_fewer_buffers_than_wanted(void **state)
-{
-	struct ud *ud = *state;
-
-	fake.pin_max = 1 << 20;
-	assert_int_equal(side_open(&ud->a, 0, 0), 0);
-	assert_true(logged("receive buffers instead of 2048"));
-	assert_in_range(ud->a.w->rx_packets, WIRE_UD_RX_MIN, 800);
-	assert_int_equal(fake_posted(ud->a.w->qpn), ud->a.w->rx_packets);
-}
 
 static void wire_ud_open__works_without_inline(void **state)
 {
@@ -354,8 +323,6 @@ int main(void)
 		ON_NONE(wire_ud_list__chooses_the_address),
 		ON_NONE(wire_ud_list__leaves_out_what_is_of_no_use),
 		ON_NONE(wire_ud_list__infiniband_has_the_lid_in_its_gid),
-		ON_NONE(wire_ud_open__says_what_may_not_be_pinned),
-		ON_NONE(wire_ud_open__takes_fewer_buffers_than_wanted),
 		ON_NONE(wire_ud_open__works_without_inline),
 		ON_NONE(wire_ud_open__refuses_what_has_gone),
 		ON_PAIR(wire_send__short_ones_go_inline),
