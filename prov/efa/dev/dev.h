@@ -234,7 +234,8 @@ enum dev_wc_op {
 			   id of the receive that it used up, if any */
 	DEV_WC_GONE, /* the peer of an ah died or closed: id is the ah's
 			cookie; nothing arrives from it any more, what was
-			sent to it and not done completes in error */
+			sent to it and not done completes in error; a status
+			that says so comes before */
 };
 
 #define DEV_SOURCE_UNKNOWN UINT32_MAX

@@ -296,8 +296,8 @@ enum nic_wc_op {
 			status says NIC_TOO_LONG: more came than it holds */
 	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes; SRD: id of
 			   the receive that it used up, if any */
-	NIC_WC_GONE, /* a peer that was reached has died or closed: id is the
-			cookie of a handle to it; the last that is heard */
+	NIC_WC_GONE, /* a peer has died or closed, and if it was long ago: id is
+			the cookie of a handle to it; the last that is heard */
 };
 
 #define NIC_SOURCE_UNKNOWN UINT32_MAX

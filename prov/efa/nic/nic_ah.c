@@ -79,7 +79,6 @@ void nic_ah_close(struct nic_ah *ah)
 		TAILQ_REMOVE(&qp->gone, ah, gone_link);
 	TAILQ_REMOVE(&ah->path->ahs, ah, path_link);
 	qp->tx_closed += ah->tx_packets;
-	if (!ah->path->ending)
-		nic_path_drop(ah->path);
+	nic_path_drop(ah->path);
 	free(ah);
 }

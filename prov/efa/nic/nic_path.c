@@ -175,7 +175,7 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 			return path_resolve_none(p);
 		if (rc == -ENOENT && nic->info.wire == NIC_WIRE_UD)
 			return path_resolve_far(p);
-		p->state = NIC_PATH_DEAD;
+		nic_path_die(p);
 		break;
 	default:
 		path_tell_refused(p, rc);

@@ -100,6 +100,7 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 	TAILQ_INIT(&ep->sending);
 	TAILQ_INIT(&ep->reading);
 	TAILQ_INIT(&ep->serving);
+	TAILQ_INIT(&ep->leaving);
 	TAILQ_INIT(&ep->posted);
 	TAILQ_INIT(&ep->claimed);
 	if (rdm_match_init(&ep->match[0]))
@@ -212,6 +213,7 @@ bool rdm_progress(struct rdm_ep *ep)
 		ep->stats.bursts++;
 	} else if (u_unlikely(++ep->idle_polls % LOOK_POLLS == 0)) {
 		rdm_alive_look(ep);
+		rdm_peers_look(ep);
 	}
 	if (u_unlikely(ep->busy))
 		resume(ep);
@@ -263,7 +265,8 @@ int rdm_ep_arm(struct rdm_ep *ep)
 	int rc;
 
 	rdm_alive_look(ep);
-	if (is_waiting(ep))
+	rdm_peers_look(ep);
+	if (is_waiting(ep) || !TAILQ_EMPTY(&ep->leaving))
 		return 1;
 	rc = dev_cq_arm(ep->cq);
 	/* The next look ends it: busy, so that other looks need not ask. */

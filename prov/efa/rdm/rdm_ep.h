@@ -94,6 +94,10 @@ struct rdm_peer {
 	struct rdm_tx_list parked; /* wait for its HANDSHAKE */
 	STAILQ_HEAD(, rdm_untold) untold; /* as do refusals of its requests */
 	uint32_t nuntold;
+	uint32_t left; /* the device status that told its end, which GONE will
+			  confirm; 0 */
+	uint64_t lost_at; /* ns; without that */
+	TAILQ_ENTRY(rdm_peer) leaving; /* ep->leaving, if left */
 	struct rdm_keyq_node by_addr; /* in ep->by_addr */
 };
 
@@ -317,6 +321,7 @@ struct rdm_ep {
 	struct rdm_tx_list sending;
 	struct rdm_msg_list reading;
 	struct rdm_serve_list serving;
+	TAILQ_HEAD(, rdm_peer) leaving;
 	uint32_t nexposed; /* messages whose bytes peers may be reading */
 	/* Memory. */
 	uint8_t *scratch; /* [mtu], of a function: bytes of a packet */
@@ -377,6 +382,12 @@ void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 		    const struct rdm_pkt *pkt);
 /* It will not answer any more, says a device status: ends what is under way. */
 void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t status);
+/* The same once all that it has sent has been read. */
+void rdm_peer_leaves(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t status);
+/* It has been, says the device. */
+void rdm_peer_gone(struct rdm_ep *ep, struct rdm_peer *peer);
+/* Nothing has come. */
+void rdm_peers_look(struct rdm_ep *ep);
 /* The error that a device status means for a peer. */
 uint32_t rdm_peer_err(const struct rdm_peer *peer, uint32_t status);
 void rdm_peers_fini(struct rdm_ep *ep);

@@ -377,7 +377,7 @@ U_COLD static void gone(struct rdm_ep *ep, uint64_t cookie)
 	struct rdm_peer *peer = u_pool_at(&ep->peers, (uint32_t)cookie);
 
 	if (peer)
-		rdm_peer_lost(ep, peer, DEV_UNRESPONSIVE);
+		rdm_peer_gone(ep, peer);
 }
 
 static void request_done(struct rdm_ep *ep, const struct dev_wc *wc)

@@ -15,8 +15,10 @@
 
 #include "util/u_bytes.h"
 #include "util/u_hash.h"
+#include "util/u_time.h"
 
 #define SOURCES_MAX (1u << 20)
+#define LEAVING_MAX (2 * U_SEC)
 
 static uint64_t addr_hash(const struct dev_addr *addr)
 {
@@ -257,6 +259,9 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 	struct rdm_tx *tx = TAILQ_FIRST(&peer->txs);
 	struct rdm_msg *msg = TAILQ_FIRST(&peer->msgs);
 
+	if (peer->left)
+		TAILQ_REMOVE(&ep->leaving, peer, leaving);
+	peer->left = 0;
 	/* One that cannot be reached may be again: greet it anew then. */
 	peer->gone = status != DEV_UNREACHABLE;
 	peer->greeted = peer->gone;
@@ -276,6 +281,47 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 	}
 	rdm_serve_drop(ep, peer);
 	rdm_reorder_clear(&peer->early);
+}
+
+/*
+ * It has closed, perhaps as soon as it had sent what we have not read yet: the
+ * end of a message, or that it has ours. The device says GONE when nothing is
+ * left of that; in case it never does, the peer is lost after a while in which
+ * nothing came.
+ */
+U_COLD void rdm_peer_leaves(struct rdm_ep *ep, struct rdm_peer *peer,
+			    uint32_t status)
+{
+	if (status == DEV_UNREACHABLE) {
+		rdm_peer_lost(ep, peer, status);
+		return;
+	}
+	rdm_ctl_drop(ep, peer);
+	rdm_error_forget(peer);
+	peer->gone = true;
+	peer->greeted = true;
+	if (peer->left)
+		return;
+	peer->left = status;
+	peer->lost_at = u_now() + LEAVING_MAX;
+	TAILQ_INSERT_TAIL(&ep->leaving, peer, leaving);
+}
+
+U_COLD void rdm_peer_gone(struct rdm_ep *ep, struct rdm_peer *peer)
+{
+	rdm_peer_lost(ep, peer, peer->left ? peer->left : DEV_UNRESPONSIVE);
+}
+
+void rdm_peers_look(struct rdm_ep *ep)
+{
+	struct rdm_peer *peer;
+	uint64_t now;
+
+	if (u_likely(TAILQ_EMPTY(&ep->leaving)))
+		return;
+	now = u_now();
+	while ((peer = TAILQ_FIRST(&ep->leaving)) && now >= peer->lost_at)
+		rdm_peer_gone(ep, peer);
 }
 
 void rdm_peers_fini(struct rdm_ep *ep)

@@ -324,7 +324,7 @@ void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl, const struct dev_wc *wc)
 		ctl_move(ep, ctl, false);
 	} else {
 		ctl_free(ep, ctl);
-		rdm_peer_lost(ep, peer, wc->status);
+		rdm_peer_leaves(ep, peer, wc->status);
 	}
 }
 

@@ -162,6 +162,7 @@ static void rdm_alive_look__finds_the_dead(void **state)
 		assert_non_null(wr);
 		pair_no_comp(e);
 		dev_record_complete(wr, DEV_NO_QP);
+		dev_record_gone(e->qp, wr->cookie);
 		dev_record_free(wr);
 		rdm_progress(e->ep);
 		assert_ptr_equal(pair_error(e, DEV_NO_QP).context, &m);
@@ -193,6 +194,7 @@ static void rdm_alive_look__of_whom_we_serve(void **state)
 	wr = take_probe(&m.p.b);
 	assert_non_null(wr);
 	dev_record_complete(wr, DEV_NO_QP);
+	dev_record_gone(m.p.b.qp, wr->cookie);
 	dev_record_free(wr);
 	rdm_progress(m.p.b.ep);
 	assert_int_equal(m.p.b.ep->serves.taken, 0);

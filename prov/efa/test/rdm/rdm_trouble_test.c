@@ -153,6 +153,8 @@ static void rdm_ctl__gives_up_after_a_while(void **state)
 static void rdm_ctl__dead_peer_ends_receives(void **state)
 {
 	static uint8_t out[20000], in[20000];
+	struct dev_record_wr *wr;
+	uint64_t cookie;
 	struct pair p;
 
 	(void)state;
@@ -161,12 +163,88 @@ static void rdm_ctl__dead_peer_ends_receives(void **state)
 	assert_int_equal(pair_send(&p.a, out, sizeof(out), 0, 0, NULL), 0);
 	dev_record_run();
 	rdm_progress(p.b.ep);
+	wr = dev_record_peek(p.b.qp);
+	cookie = wr->cookie;
 	refuse(&p.b, DEV_PEER_RESET);
+	rdm_progress(p.b.ep);
+	pair_no_comp(&p.b);
+	dev_record_gone(p.b.qp, cookie);
 	rdm_progress(p.b.ep);
 	assert_ptr_equal(pair_error(&p.b, DEV_PEER_RESET).context, &p);
 	assert_int_equal(p.b.ep->ctl_pool.taken, 0);
 	assert_int_equal(p.b.ep->msgs.taken, 0);
 	assert_int_equal(p.b.ep->rxs.taken, 0);
+	pair_close(&p);
+}
+
+/* Packets that an end has posted by now arrive. */
+static void deliver(struct pair_end *from, struct pair_end *to, int n)
+{
+	struct dev_record_wr *wr;
+
+	while (n-- && (wr = dev_record_take(from->qp))) {
+		dev_record_deliver(wr, true);
+		dev_record_free(wr);
+	}
+	for (int i = 0; i < 8; i++) {
+		rdm_progress(from->ep);
+		rdm_progress(to->ep);
+	}
+}
+
+/*
+ * a sends a long message and a short one that wants a RECEIPT. When the RECEIPT
+ * finds that a has closed, the rest of the long one is on its way already.
+ */
+static void close_behind_the_rest(struct pair *p, uint8_t *in, size_t len)
+{
+	static uint8_t out[20000], byte;
+
+	pair_open(p, &completing);
+	pair_shake(p);
+	pair_fill(out, 5, len);
+	assert_int_equal(pair_recv(&p->b, in, len, 0, 0, NULL), 0);
+	assert_int_equal(pair_recv(&p->b, &byte, 1, 0, 0, NULL), 0);
+	assert_int_equal(pair_send(&p->a, out, len, 0, 0, NULL), 0);
+	assert_int_equal(pair_send(&p->a, out, 1, 0, RDM_DELIVERY, NULL), 0);
+	deliver(&p->a, &p->b, 2);
+	deliver(&p->b, &p->a, 1); /* CTS */
+	assert_int_equal(refuse(&p->b, DEV_PEER_RESET), 1);
+	rdm_progress(p->b.ep);
+	assert_int_equal(pair_comp(&p->b).len, 1);
+	pair_no_comp(&p->b);
+}
+
+static void rdm_ctl__what_a_closed_peer_has_sent_is_read(void **state)
+{
+	static uint8_t in[20000];
+	struct pair p;
+
+	(void)state;
+	close_behind_the_rest(&p, in, sizeof(in));
+	deliver(&p.a, &p.b, -1);
+	assert_int_equal(pair_comp(&p.b).len, sizeof(in));
+	pair_check(in, 5, sizeof(in));
+	assert_int_equal(p.b.ep->msgs.taken, 0);
+	pair_close(&p);
+}
+
+/* Should the device never say that it has gone. */
+static void rdm_ctl__a_closed_peer_is_not_waited_for_for_ever(void **state)
+{
+	static uint8_t in[20000];
+	struct rdm_peer *peer;
+	struct pair p;
+
+	(void)state;
+	close_behind_the_rest(&p, in, sizeof(in));
+	assert_int_equal(rdm_ep_arm(p.b.ep), 1);
+	peer = TAILQ_FIRST(&p.b.ep->leaving);
+	assert_non_null(peer);
+	peer->lost_at = 0;
+	assert_int_equal(rdm_ep_arm(p.b.ep), 0);
+	pair_error(&p.b, DEV_PEER_RESET);
+	assert_int_equal(p.b.ep->msgs.taken, 0);
 	pair_close(&p);
 }
 
@@ -234,6 +312,9 @@ int main(void)
 		cmocka_unit_test(rdm_ctl__lost_answers_are_sent_again),
 		cmocka_unit_test(rdm_ctl__gives_up_after_a_while),
 		cmocka_unit_test(rdm_ctl__dead_peer_ends_receives),
+		cmocka_unit_test(rdm_ctl__what_a_closed_peer_has_sent_is_read),
+		cmocka_unit_test(
+			rdm_ctl__a_closed_peer_is_not_waited_for_for_ever),
 		cmocka_unit_test(rdm_recv__waiting_lifts_pressure),
 	};
 
