@@ -31,6 +31,8 @@ static struct counts look(struct efa_cntr *cntr)
 	efa_watch_progress(&cntr->watch);
 	now.ok = atomic_load(&cntr->count.ok);
 	now.failed = atomic_load(&cntr->count.failed);
+	efa_watch_note(&cntr->watch,
+		       now.ok + now.failed != atomic_load(&cntr->seen));
 	atomic_store(&cntr->seen, now.ok + now.failed);
 	return now;
 }

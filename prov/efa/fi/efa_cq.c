@@ -134,8 +134,12 @@ take(struct efa_cq *cq, void *buf, size_t done, size_t count, fi_addr_t *src,
 /* A read of nothing is how some programs make progress. */
 static U_COLD ssize_t read_none(struct efa_cq *cq)
 {
+	bool empty;
+
 	efa_watch_progress(&cq->watch);
-	return efa_cq_empty(cq) ? -FI_EAGAIN : 0;
+	empty = efa_cq_empty(cq);
+	efa_watch_note(&cq->watch, !empty);
+	return empty ? -FI_EAGAIN : 0;
 }
 
 static inline __attribute__((always_inline)) ssize_t
@@ -154,6 +158,7 @@ read_as(struct fid_cq *fid, void *buf, size_t count, fi_addr_t *src,
 		return -FI_EAVAIL;
 	efa_watch_progress(&cq->watch);
 	done = take(cq, buf, (size_t)done, count, src, put);
+	efa_watch_note(&cq->watch, done != 0);
 	if (u_unlikely(done < 0))
 		return -FI_EAVAIL;
 	return done ? done : -FI_EAGAIN;

@@ -11,11 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/u_base.h"
+#include "util/u_crowd.h"
 #include "util/u_lock.h"
 
 struct efa_ep;
 
 #define EFA_WATCH_SLEEPERS 8
+#define EFA_WATCH_PATIENCE 256u /* polls in vain before others get a turn */
 
 struct efa_watch {
 	struct u_lock lock; /* of all up to `since` */
@@ -26,6 +29,7 @@ struct efa_watch {
 	uint64_t since; /* u_now() of the first wait for them; 0: none */
 	int epoll; /* event and the fds of all endpoints; -1: none */
 	int event; /* eventfd; -1: none */
+	_Atomic uint32_t vain; /* polls in a row that found nothing */
 	_Atomic bool blind; /* an endpoint has no fd: sleep in short slices */
 	_Atomic bool polled; /* somebody has had leave to sleep in poll(2) */
 	_Atomic bool asleep; /* somebody has, and was not called since */
@@ -34,6 +38,20 @@ struct efa_watch {
 	_Atomic uint32_t waiting; /* threads between nap_begin and nap_end */
 	_Atomic uint32_t inside; /* of these, in efa_watch_sleep */
 };
+
+/* A poll has found nothing, or something. */
+static inline void efa_watch_note(struct efa_watch *watch, bool found)
+{
+	uint32_t vain = found ? 0 :
+				atomic_load_explicit(&watch->vain,
+						     memory_order_relaxed) +
+					1;
+
+	atomic_store_explicit(&watch->vain, vain, memory_order_relaxed);
+	if (u_unlikely(vain >= EFA_WATCH_PATIENCE &&
+		       vain % EFA_WATCH_PATIENCE == 0))
+		u_crowd_make_room();
+}
 
 /* wait_fd: there is something to sleep on. 0 or -errno. */
 int efa_watch_init(struct efa_watch *watch, bool locked, bool wait_fd);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "fixture.h"
@@ -474,6 +475,50 @@ static void trywait__needs_a_descriptor(void **state)
 	fixture_close(&f);
 }
 
+/* ---- in a crowd ----------------------------------------------------------- */
+
+static int yields;
+
+int sched_yield(void)
+{
+	yields++;
+	return 0;
+}
+
+static void read_in_vain(int times)
+{
+	struct fi_cq_tagged_entry entry;
+
+	while (times--)
+		assert_int_equal(fi_cq_read(f.cq[0], &entry, 1), -FI_EAGAIN);
+}
+
+/* A pause looks as if others had had the processor. */
+static void read__in_vain_makes_room(void **state)
+{
+	const int many = 2 * EFA_WATCH_PATIENCE;
+	struct fi_cq_tagged_entry entry;
+
+	fixture_open(&f, &(struct fixture_config){ .caps = FI_MSG });
+	read_in_vain(many);
+	yields = 0;
+	usleep(2000);
+	read_in_vain(many);
+	assert_in_range(yields, 1, 2);
+	yields = 0;
+	usleep(2000);
+	for (int i = 0; i < many; i++) {
+		read_in_vain(EFA_WATCH_PATIENCE / 2);
+		assert_int_equal(
+			fi_recv(f.ep[0], in, 1, NULL, FI_ADDR_UNSPEC, &rx), 0);
+		assert_int_equal(fi_inject(f.ep[1], out, 1, f.addr[0]), 0);
+		while (fi_cq_read(f.cq[0], &entry, 1) != 1)
+			;
+	}
+	assert_int_equal(yields, 0);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +531,7 @@ int main(void)
 		cmocka_unit_test(readfrom__names_the_sender),
 		cmocka_unit_test(read__good_entries_before_an_error),
 		cmocka_unit_test(cancel__of_nothing),
+		cmocka_unit_test(read__in_vain_makes_room),
 		cmocka_unit_test(selective__only_what_is_asked_for),
 		cmocka_unit_test(selective__default_flags_count),
 		cmocka_unit_test(selective__errors_are_always_told),
