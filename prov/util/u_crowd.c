@@ -10,7 +10,6 @@
 #include "util/u_crowd.h"
 
 #include <sched.h>
-#include <stdbool.h>
 
 #include "util/u_time.h"
 

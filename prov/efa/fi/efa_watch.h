@@ -42,14 +42,13 @@ struct efa_watch {
 /* A poll has found nothing, or something. */
 static inline void efa_watch_note(struct efa_watch *watch, bool found)
 {
-	uint32_t vain = found ? 0 :
-				atomic_load_explicit(&watch->vain,
-						     memory_order_relaxed) +
-					1;
+	uint32_t vain = 0;
 
+	if (!found)
+		vain = 1 +
+		       atomic_load_explicit(&watch->vain, memory_order_relaxed);
 	atomic_store_explicit(&watch->vain, vain, memory_order_relaxed);
-	if (u_unlikely(vain >= EFA_WATCH_PATIENCE &&
-		       vain % EFA_WATCH_PATIENCE == 0))
+	if (u_unlikely(vain && vain % EFA_WATCH_PATIENCE == 0))
 		u_crowd_make_room();
 }
 

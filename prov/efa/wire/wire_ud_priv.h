@@ -9,6 +9,7 @@
  *      +-- path[]: queue pair, ring of packets under way
  *      |
  *      +-- tx: completion queue, buffers of all paths
+ *      |
  *      +-- hosts: gid -> address handles, one a path
  *      |
  *      +-- asker: threads that make them
