@@ -72,6 +72,7 @@ struct rdm_peer {
 	uint32_t connid; /* == addr.qkey */
 	uint32_t tx_msg_id; /* of the next message to it */
 	uint32_t rx_msg_id; /* expected next from it */
+	uint32_t nuntold; /* entries of untold */
 	bool shaken; /* its HANDSHAKE came */
 	bool greeted; /* ours went out */
 	bool by_connid; /* hands were shaken, and requests to it carry our
@@ -92,8 +93,9 @@ struct rdm_peer {
 	uint32_t awaited; /* the last look that found something awaited .. */
 	uint32_t looks; /* .. and how many before it, in a row */
 	struct rdm_tx_list parked; /* wait for its HANDSHAKE */
-	STAILQ_HEAD(, rdm_untold) untold; /* as do refusals of its requests */
-	uint32_t nuntold;
+	TAILQ_HEAD(rdm_untold_list, rdm_untold)
+	untold; /* what it does not know yet of
+					      operations that failed */
 	uint32_t left; /* the device status that told its end, which GONE will
 			  confirm; 0 */
 	uint64_t lost_at; /* ns; without that */

@@ -12,12 +12,16 @@
 
 #include <stdlib.h>
 
-/* Refused requests of a peer that keep until its HANDSHAKE. */
+#include "util/u_log.h"
+
+/* What is kept for one peer; numbers in a row that are skipped count once. */
 #define UNTOLD_MAX 1024
 
 struct rdm_untold {
-	STAILQ_ENTRY(rdm_untold) link; /* peer->untold */
-	uint32_t id, err;
+	TAILQ_ENTRY(rdm_untold) link; /* peer->untold */
+	enum rdm_ref ref;
+	uint32_t id, n; /* id .. id + n - 1 */
+	uint32_t err;
 };
 
 /* ---- telling --------------------------------------------------------------- */
@@ -43,8 +47,8 @@ bool rdm_error_can_tell(const struct rdm_peer *peer)
 	return (peer->features & RDM_FEATURE_PEER_ERROR) && !peer->gone;
 }
 
-U_COLD bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer,
-			   enum rdm_ref ref, uint32_t id, uint32_t err)
+static void tell(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
+		 uint32_t id, uint32_t err)
 {
 	struct rdm_pkt pkt = {
 		.type = RDM_PKT_PEER_ERROR,
@@ -53,34 +57,69 @@ U_COLD bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer,
 		.aux2 = err,
 	};
 
+	rdm_ctl_send(ep, peer, &pkt);
+}
+
+U_COLD bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer,
+			   enum rdm_ref ref, uint32_t id, uint32_t err)
+{
 	if (!rdm_error_can_tell(peer) || rdm_error_is_death(err))
 		return false;
-	rdm_ctl_send(ep, peer, &pkt);
+	tell(ep, peer, ref, id, err);
 	return true;
 }
 
-U_COLD void rdm_error_refuse(struct rdm_ep *ep, struct rdm_peer *peer,
-			     uint32_t id, uint32_t err)
+/* False: no memory, or too much. */
+static bool keep(struct rdm_peer *peer, enum rdm_ref ref, uint32_t id,
+		 uint32_t err)
 {
-	struct rdm_untold *untold = NULL;
+	struct rdm_untold *last = TAILQ_LAST(&peer->untold, rdm_untold_list);
+	struct rdm_untold *untold;
 
-	if (!peer->shaken && peer->nuntold < UNTOLD_MAX)
-		untold = malloc(sizeof(*untold));
-	if (!untold) {
-		rdm_error_tell(ep, peer, RDM_REF_ID, id, err);
-		return;
+	if (ref == RDM_REF_SKIP && last && last->ref == ref &&
+	    last->id + last->n == id && last->err == err) {
+		last->n++;
+		return true;
 	}
-	*untold = (struct rdm_untold){ .id = id, .err = err };
-	STAILQ_INSERT_TAIL(&peer->untold, untold, link);
+	if (peer->nuntold >= UNTOLD_MAX)
+		return false;
+	untold = malloc(sizeof(*untold));
+	if (!untold)
+		return false;
+	*untold = (struct rdm_untold){
+		.ref = ref,
+		.id = id,
+		.n = 1,
+		.err = err,
+	};
+	TAILQ_INSERT_TAIL(&peer->untold, untold, link);
 	peer->nuntold++;
+	return true;
 }
 
-U_COLD void rdm_error_shaken(struct rdm_ep *ep, struct rdm_peer *peer)
+U_COLD void rdm_error_owe(struct rdm_ep *ep, struct rdm_peer *peer,
+			  enum rdm_ref ref, uint32_t id, uint32_t err)
+{
+	bool unreachable = err == DEV_UNREACHABLE;
+
+	if (peer->gone || (rdm_error_is_death(err) && !unreachable))
+		return;
+	if (peer->shaken && !unreachable)
+		rdm_error_tell(ep, peer, ref, id, err);
+	else if (!keep(peer, ref, id, err))
+		u_info("no memory to tell a peer of an operation that failed; "
+		       "it will wait for it");
+}
+
+U_COLD void rdm_error_pay(struct rdm_ep *ep, struct rdm_peer *peer)
 {
 	struct rdm_untold *untold;
 
-	STAILQ_FOREACH(untold, &peer->untold, link)
-		rdm_error_tell(ep, peer, RDM_REF_ID, untold->id, untold->err);
+	TAILQ_FOREACH(untold, &peer->untold, link)
+		for (uint32_t i = 0; i < untold->n && rdm_error_can_tell(peer);
+		     i++)
+			tell(ep, peer, untold->ref, untold->id + i,
+			     untold->err);
 	rdm_error_forget(peer);
 }
 
@@ -88,8 +127,8 @@ U_COLD void rdm_error_forget(struct rdm_peer *peer)
 {
 	struct rdm_untold *untold;
 
-	while ((untold = STAILQ_FIRST(&peer->untold))) {
-		STAILQ_REMOVE_HEAD(&peer->untold, link);
+	while ((untold = TAILQ_FIRST(&peer->untold))) {
+		TAILQ_REMOVE(&peer->untold, untold, link);
 		free(untold);
 	}
 	peer->nuntold = 0;
@@ -98,17 +137,23 @@ U_COLD void rdm_error_forget(struct rdm_peer *peer)
 U_COLD void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	if (tx->granted)
-		rdm_error_tell(ep, tx->peer, RDM_REF_ID, tx->recv_id, tx->err);
+		rdm_error_owe(ep, tx->peer, RDM_REF_ID, tx->recv_id, tx->err);
 	else if (tx->kind != RDM_TX_READ && tx->kind != RDM_TX_WRITE)
-		rdm_error_tell(ep, tx->peer,
-			       tx->acked ? RDM_REF_MSG : RDM_REF_SKIP,
-			       tx->msg_id, tx->err);
+		rdm_error_owe(ep, tx->peer,
+			      tx->acked ? RDM_REF_MSG : RDM_REF_SKIP,
+			      tx->msg_id, tx->err);
+}
+
+/* It knows, or may turn out to know, what a PEER_ERROR is. */
+static bool may_understand(const struct rdm_peer *peer)
+{
+	return !peer->shaken || rdm_error_can_tell(peer);
 }
 
 U_COLD bool rdm_error_owes(const struct rdm_tx *tx)
 {
-	if (!tx->broke || tx->granted || !rdm_error_can_tell(tx->peer) ||
-	    rdm_error_is_death(tx->err))
+	if (!tx->broke || tx->granted || tx->peer->gone ||
+	    !may_understand(tx->peer) || rdm_error_is_death(tx->err))
 		return false;
 	switch (tx->type) {
 	case RDM_PKT_LONGCTS_RTW:

@@ -123,12 +123,13 @@ bool rdm_error_can_tell(const struct rdm_peer *peer);
 bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
 		    uint32_t id, uint32_t err);
 /*
- * The same of a request that the peer waits for; one that came before its
- * HANDSHAKE is told of after that.
+ * The same of what the peer would wait for: it is told later if its HANDSHAKE
+ * has not come, or err says that it cannot be reached.
  */
-void rdm_error_refuse(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t id,
-		      uint32_t err);
-void rdm_error_shaken(struct rdm_ep *ep, struct rdm_peer *peer);
+void rdm_error_owe(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
+		   uint32_t id, uint32_t err);
+/* Tells what is owed: it has shaken hands, and was reached. */
+void rdm_error_pay(struct rdm_ep *ep, struct rdm_peer *peer);
 void rdm_error_forget(struct rdm_peer *peer);
 /* An operation of ours that broke off. */
 void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx);

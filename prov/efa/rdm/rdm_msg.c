@@ -91,6 +91,18 @@ static void answer(struct rdm_ep *ep, struct rdm_peer *peer, uint8_t type,
 	rdm_ctl_send(ep, peer, &pkt);
 }
 
+/* The sender knows, or will, that it has failed here. */
+static U_COLD bool is_told(struct rdm_ep *ep, const struct rdm_msg *msg)
+{
+	if (msg->err == RDM_ERR_PEER_ABORT)
+		return true;
+	if (!rdm_error_is_death(msg->err))
+		return rdm_error_tell(ep, msg->peer, RDM_REF_ID, msg->send_id,
+				      msg->err);
+	rdm_error_owe(ep, msg->peer, RDM_REF_ID, msg->send_id, msg->err);
+	return true;
+}
+
 /* What the sender waits for: that it is done, or that it never will be. */
 static void conclude(struct rdm_ep *ep, struct rdm_msg *msg)
 {
@@ -99,9 +111,7 @@ static void conclude(struct rdm_ep *ep, struct rdm_msg *msg)
 
 	if (!kind->receipt && !kind->read && !kind->cts)
 		return;
-	if (u_unlikely(msg->err) &&
-	    (msg->err == RDM_ERR_PEER_ABORT ||
-	     rdm_error_tell(ep, peer, RDM_REF_ID, msg->send_id, msg->err)))
+	if (u_unlikely(msg->err) && is_told(ep, msg))
 		return;
 	if (kind->receipt)
 		answer(ep, peer, RDM_PKT_RECEIPT, msg->send_id, msg->msg_id, 0);
@@ -155,7 +165,8 @@ static U_COLD void cancel_into_sink(struct rdm_ep *ep, struct rdm_msg *msg)
 U_COLD void rdm_msg_cancel(struct rdm_ep *ep, struct rdm_msg *msg)
 {
 	assert(msg->rx);
-	if (kinds[msg->type].cts && !rdm_error_can_tell(msg->peer))
+	if ((kinds[msg->type].cts || msg->state == RDM_MSG_NACKED) &&
+	    !rdm_error_can_tell(msg->peer))
 		cancel_into_sink(ep, msg);
 	else
 		rdm_msg_fail(ep, msg, RDM_ERR_CANCELED);

@@ -63,7 +63,7 @@ static struct rdm_peer *peer_new(struct rdm_ep *ep, const struct dev_addr *addr)
 	TAILQ_INIT(&peer->msgs);
 	TAILQ_INIT(&peer->serves);
 	TAILQ_INIT(&peer->parked);
-	STAILQ_INIT(&peer->untold);
+	TAILQ_INIT(&peer->untold);
 	if (dev_ah_open(ep->qp, addr, u_pool_id(peer), &peer->ah)) {
 		u_pool_put(&ep->peers, peer);
 		return NULL;
@@ -237,7 +237,7 @@ U_COLD void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 	peer->by_connid = !peer->keep_raw &&
 			  (pkt->features & RDM_FEATURE_CONNID);
 	peer->shaken = true;
-	rdm_error_shaken(ep, peer);
+	rdm_error_pay(ep, peer);
 	while ((tx = TAILQ_FIRST(&peer->parked))) {
 		TAILQ_REMOVE(&peer->parked, tx, queue);
 		tx->state = RDM_TX_SENDING;
@@ -262,14 +262,17 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 	if (peer->left)
 		TAILQ_REMOVE(&ep->leaving, peer, leaving);
 	peer->left = 0;
-	/* One that cannot be reached may be again: greet it anew then. */
+	/* One that cannot be reached may be again: greet it anew then, and go
+	   on where we were. */
 	peer->gone = status != DEV_UNREACHABLE;
 	peer->greeted = peer->gone;
 	rdm_ctl_drop(ep, peer);
-	rdm_error_forget(peer);
+	if (peer->gone)
+		rdm_error_forget(peer);
 	while (tx) {
 		struct rdm_tx *next = TAILQ_NEXT(tx, link);
 
+		tx->broke |= !tx->err;
 		rdm_tx_fail(ep, tx, err);
 		tx = next;
 	}
@@ -280,7 +283,8 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 		msg = next;
 	}
 	rdm_serve_drop(ep, peer);
-	rdm_reorder_clear(&peer->early);
+	if (peer->gone)
+		rdm_reorder_clear(&peer->early);
 }
 
 /*

@@ -93,7 +93,7 @@ U_COLD void rdm_serve_refuse(struct rdm_ep *ep, struct rdm_peer *peer,
 {
 	rdm_target_refuse(ep, peer, err);
 	if (pkt->type != RDM_PKT_EAGER_RTW)
-		rdm_error_refuse(ep, peer, id_in(pkt), err);
+		rdm_error_owe(ep, peer, RDM_REF_ID, id_in(pkt), err);
 }
 
 struct rdm_serve *rdm_serve_new(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -146,7 +146,7 @@ U_COLD void rdm_serve_fail(struct rdm_ep *ep, struct rdm_serve *serve,
 			   uint32_t err)
 {
 	rdm_target_refuse(ep, serve->peer, err);
-	rdm_error_refuse(ep, serve->peer, serve->peer_id, err);
+	rdm_error_owe(ep, serve->peer, RDM_REF_ID, serve->peer_id, err);
 	rdm_serve_end(ep, serve);
 }
 
@@ -193,6 +193,8 @@ U_COLD void rdm_serve_drop(struct rdm_ep *ep, struct rdm_peer *peer)
 	while (serve) {
 		struct rdm_serve *next = TAILQ_NEXT(serve, link);
 
+		rdm_error_owe(ep, peer, RDM_REF_ID, serve->peer_id,
+			      DEV_UNREACHABLE);
 		rdm_serve_end(ep, serve);
 		serve = next;
 	}

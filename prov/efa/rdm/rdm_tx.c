@@ -174,6 +174,8 @@ void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc)
 		rdm_tx_fail(ep, tx, rdm_peer_err(tx->peer, wc->status));
 	} else {
 		tx->acked = true;
+		if (u_unlikely(tx->peer->nuntold && tx->peer->shaken))
+			rdm_error_pay(ep, tx->peer);
 		rdm_tx_settle(ep, tx);
 	}
 }

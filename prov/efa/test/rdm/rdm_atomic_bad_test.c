@@ -405,7 +405,7 @@ static void rdm_atomic_in__refused_is_told(void **state)
 }
 
 /* One that never shakes hands is told nothing, and leaves nothing behind. */
-static void rdm_error_refuse__keeps_so_many(void **state)
+static void rdm_error_owe__keeps_so_many(void **state)
 {
 	struct bad b;
 
@@ -541,7 +541,7 @@ int main(void)
 		cmocka_unit_test(rdm_target_refuse__flood),
 		cmocka_unit_test(rdm_atomic_in__refused_holds_up_nothing),
 		cmocka_unit_test(rdm_atomic_in__refused_is_told),
-		cmocka_unit_test(rdm_error_refuse__keeps_so_many),
+		cmocka_unit_test(rdm_error_owe__keeps_so_many),
 		cmocka_unit_test(rdm_atomic_result__that_nobody_asked_for),
 		cmocka_unit_test(rdm_atomic_result__of_another_length),
 		cmocka_unit_test(rdm_atomic_result__of_what_has_none),

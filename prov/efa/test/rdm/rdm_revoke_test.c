@@ -88,13 +88,11 @@ static const struct pair_options *const ways[] = {
 };
 static const size_t lengths[] = { 100, 5000, 60000, TALK_LEN };
 
-/* False: it was all over before. */
-static bool check_send(const struct pair_options *o, size_t len, int n)
+/* Of a pair that is open. False: it was all over before. */
+static bool send_revoked(struct pair p, size_t len, int n)
 {
-	struct pair p;
 	bool on;
 
-	talk_start(&p, o);
 	assert_int_equal(recv_named(&p, len, 0, unnamed), 0);
 	assert_int_equal(send_named(&p, len, named), 0);
 	on = steps(&p, n);
@@ -108,6 +106,25 @@ static bool check_send(const struct pair_options *o, size_t len, int n)
 	talk_again(&p);
 	talk_end(&p);
 	return on;
+}
+
+static bool check_send(const struct pair_options *o, size_t len, int n)
+{
+	struct pair p;
+
+	talk_start(&p, o);
+	return send_revoked(p, len, n);
+}
+
+/* The first message of all, before the HANDSHAKE and after it. */
+static bool check_first(const struct pair_options *o, size_t len, int n)
+{
+	struct pair p;
+
+	pair_open(&p, o);
+	pair_fill(talk_out, 7, TALK_LEN);
+	memset(talk_in, 0, TALK_LEN);
+	return send_revoked(p, len, n);
 }
 
 static bool check_recv(const struct pair_options *o, size_t len, int n)
@@ -150,6 +167,12 @@ static void rdm_revoke__send(void **state)
 {
 	(void)state;
 	each_message(check_send);
+}
+
+static void rdm_revoke__first_send(void **state)
+{
+	(void)state;
+	each_message(check_first);
 }
 
 static void rdm_revoke__matched_receive(void **state)
@@ -395,6 +418,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rdm_revoke__send),
+		cmocka_unit_test(rdm_revoke__first_send),
 		cmocka_unit_test(rdm_revoke__matched_receive),
 		cmocka_unit_test(rdm_revoke__posted_receives),
 		cmocka_unit_test(rdm_revoke__multi_recv),

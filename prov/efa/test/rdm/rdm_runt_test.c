@@ -308,6 +308,36 @@ static void rdm_nack__needs_the_feature(void **state)
 	talk_end(&p);
 }
 
+/* The receive is cancelled between READ_NACK and what the sender says then. */
+static void rdm_nack__canceled_receive(void **state)
+{
+	(void)state;
+	for (int knows = 0; knows < 2; knows++) {
+		struct pair_options o = talk_completing;
+		struct pair p;
+
+		o.a_off = knows ? 0 : RDM_FEATURE_PEER_ERROR;
+		talk_start(&p, &o);
+		dev_record_set_reads(p.b.dev, false);
+		assert_int_equal(pair_recv(&p.b, talk_in, TALK_LEN, 0, 0, &p),
+				 0);
+		assert_int_equal(
+			pair_send(&p.a, talk_out, TALK_LEN, 0, 0, NULL), 0);
+		while (!pair_posted(RDM_PKT_READ_NACK))
+			assert_true(talk_step(&p.a, &p.b) ||
+				    talk_step(&p.b, &p.a));
+		assert_int_equal(rdm_cancel(p.b.ep, &p), 0);
+		pair_error(&p.b, RDM_ERR_CANCELED);
+		pair_run(&p);
+		if (knows)
+			pair_error(&p.a, RDM_ERR_PEER_ABORT);
+		else
+			pair_comp(&p.a);
+		talk_again(&p);
+		talk_end(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +352,7 @@ int main(void)
 		cmocka_unit_test(rdm_nack__arrives_in_any_order),
 		cmocka_unit_test(rdm_nack__waits_for_room),
 		cmocka_unit_test(rdm_nack__needs_the_feature),
+		cmocka_unit_test(rdm_nack__canceled_receive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

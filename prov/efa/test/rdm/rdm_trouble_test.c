@@ -248,6 +248,126 @@ static void rdm_ctl__a_closed_peer_is_not_waited_for_for_ever(void **state)
 	pair_close(&p);
 }
 
+/* Messages that failed leave no hole: those behind them arrive. */
+static void rdm_send__goes_on_once_a_peer_is_reached(void **state)
+{
+	static uint8_t out[20000], in[20000];
+
+	(void)state;
+	for (size_t len = 1; len <= sizeof(out); len *= 20) {
+		struct pair p;
+
+		pair_open(&p, &completing);
+		pair_fill(out, 6, len);
+		for (int i = 0; i < 1500; i++) {
+			assert_int_equal(pair_send(&p.a, out, len, 0, 0, &p),
+					 0);
+			rdm_progress(p.a.ep);
+			refuse(&p.a, DEV_UNREACHABLE);
+			rdm_progress(p.a.ep);
+			pair_error(&p.a, DEV_UNREACHABLE);
+		}
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(pair_recv(&p.b, in, len, 0, 0, NULL),
+					 0);
+			assert_int_equal(pair_send(&p.a, out, len, 0, 0, NULL),
+					 0);
+			for (int k = 0; k < 100 && rdm_cq_empty(p.b.cq); k++)
+				pair_run(&p);
+			assert_int_equal(pair_comp(&p.b).len, len);
+			pair_check(in, 6, len);
+			pair_comp(&p.a);
+		}
+		assert_int_equal(rdm_peer_at(p.a.ep, p.a.peer)->nuntold, 0);
+		pair_close(&p);
+	}
+}
+
+/* So it is where hands were shaken before. */
+static void rdm_send__goes_on_once_a_friend_is_reached(void **state)
+{
+	uint8_t out[100], in[100];
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &completing);
+	pair_shake(&p);
+	pair_fill(out, 6, sizeof(out));
+	assert_int_equal(pair_send(&p.a, in, sizeof(in), 0, 0, NULL), 0);
+	refuse(&p.a, DEV_UNREACHABLE);
+	rdm_progress(p.a.ep);
+	pair_error(&p.a, DEV_UNREACHABLE);
+	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
+	assert_int_equal(pair_send(&p.a, out, sizeof(out), 0, 0, NULL), 0);
+	pair_run(&p);
+	pair_comp(&p.a);
+	pair_comp(&p.b);
+	pair_check(in, 6, sizeof(in));
+	pair_close(&p);
+}
+
+/*
+ * An answer finds no way for so long that the sender is given up. What it has
+ * sent ahead of its turn was acknowledged, so it still counts.
+ */
+static void rdm_ctl__gives_up_nothing_that_came_early(void **state)
+{
+	struct dev_record_wr *first;
+	uint8_t in[2] = { 0 };
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &completing);
+	p.b.ep->config.answer_timeout = 1;
+	for (uint8_t i = 1; i <= 2; i++) {
+		assert_int_equal(pair_recv(&p.b, &in[i - 1], 1, 0, 0, NULL), 0);
+		assert_int_equal(pair_send(&p.a, &i, 1, 0, 0, NULL), 0);
+	}
+	first = dev_record_take(p.a.qp);
+	deliver(&p.a, &p.b, 1);
+	for (int i = 0; i < 3; i++) {
+		refuse(&p.b, DEV_UNREACHABLE);
+		rdm_progress(p.b.ep);
+	}
+	dev_record_deliver(first, true);
+	dev_record_free(first);
+	pair_run(&p);
+	pair_comp(&p.b);
+	pair_comp(&p.b);
+	assert_int_equal(in[0], 1);
+	assert_int_equal(in[1], 2);
+	pair_close(&p);
+}
+
+/* Who gives a message up for that says so once it can, and not that it is
+   there. */
+static void rdm_ctl__gives_up_and_says_so_later(void **state)
+{
+	static uint8_t out[20000], in[20000];
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &completing);
+	p.b.ep->config.answer_timeout = 1;
+	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
+	assert_int_equal(
+		pair_send(&p.a, out, sizeof(out), 0, RDM_DELIVERY, &out), 0);
+	deliver(&p.a, &p.b, 1);
+	for (int i = 0; i < 3; i++) {
+		refuse(&p.b, DEV_UNREACHABLE);
+		rdm_progress(p.b.ep);
+	}
+	pair_error(&p.b, DEV_UNREACHABLE);
+	assert_int_equal(pair_recv(&p.b, in, 1, 0, 0, NULL), 0);
+	assert_int_equal(pair_send(&p.a, out, 1, 0, RDM_DELIVERY, &in), 0);
+	pair_run(&p);
+	assert_int_equal(pair_comp(&p.b).len, 1);
+	assert_ptr_equal(pair_comp(&p.a).context, &in);
+	assert_ptr_equal(pair_error(&p.a, RDM_ERR_PEER_ABORT).context, &out);
+	assert_int_equal(p.a.ep->txs.taken, 0);
+	pair_close(&p);
+}
+
 /* An injected buffer is the caller's at once, however long messages go. */
 static void rdm_send__inject_is_never_pulled(void **state)
 {
@@ -315,6 +435,10 @@ int main(void)
 		cmocka_unit_test(rdm_ctl__what_a_closed_peer_has_sent_is_read),
 		cmocka_unit_test(
 			rdm_ctl__a_closed_peer_is_not_waited_for_for_ever),
+		cmocka_unit_test(rdm_send__goes_on_once_a_peer_is_reached),
+		cmocka_unit_test(rdm_send__goes_on_once_a_friend_is_reached),
+		cmocka_unit_test(rdm_ctl__gives_up_nothing_that_came_early),
+		cmocka_unit_test(rdm_ctl__gives_up_and_says_so_later),
 		cmocka_unit_test(rdm_recv__waiting_lifts_pressure),
 	};
 
