@@ -199,6 +199,9 @@ static void far_gone(struct nic_qp *qp, const struct srd_done *d)
 
 	memcpy(id.gid, addr->gid, sizeof(id.gid));
 	far_tell_end(qp, d, &id);
+	/* For our user it is dead; so it must not live on by half. */
+	if (d->status == SRD_UNRESPONSIVE)
+		srd_give_up(qp->far.srd, d->peer);
 	p = nic_path_find(qp, &id);
 	if (p && p->state == NIC_PATH_FAR) {
 		p->state = NIC_PATH_DEAD;

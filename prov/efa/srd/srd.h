@@ -299,6 +299,12 @@ void srd_set_mtu(struct srd *s, const uint8_t gid[16], uint32_t mtu,
 
 /* --- the end --- */
 
+/*
+ * A conversation that ended SRD_UNRESPONSIVE is not to begin anew: later
+ * operations end so at once, and the peer is told if it is heard after all.
+ */
+void srd_give_up(struct srd *s, struct srd_peer *p);
+
 /* Nothing of ours is unacknowledged, and no answer of ours is owed. */
 bool srd_idle(const struct srd *s);
 

@@ -5,6 +5,7 @@
  *   silence      what is under way ends; later sends begin anew, with new
  *                numbers in a new epoch, which tells the peer, should it be
  *                there, that the old ones are of the past
+ *   given up     for good, by our user after a silence
  *   CLOSE        for good: the peer closed, or there is no such incarnation
  *   refused      for good: nobody listens at its port
  *
@@ -100,6 +101,12 @@ void srd_end_for_good(struct srd *s, struct srd_peer *p, uint8_t status)
 	p->ended = status;
 	srd_ready_drop(s, p);
 	srd_active_drop(s, p);
+}
+
+void srd_give_up(struct srd *s, struct srd_peer *p)
+{
+	if (!p->ended)
+		srd_end_for_good(s, p, SRD_UNRESPONSIVE);
 }
 
 /* What the peer was to answer, and what it asked, are forgotten there. */

@@ -238,6 +238,8 @@ int srd_rx(struct srd *s, const void *packet, size_t len, const uint8_t gid[16],
 		p = meet(s, pkt, gid, now);
 	else if (u_unlikely(p->ended)) {
 		s->stats.bad_source++;
+		if (p->ended == SRD_UNRESPONSIVE && !close)
+			srd_stray_answer(s, gid, &pkt->base, now);
 		p = NULL;
 	}
 	if (!p)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -409,29 +410,37 @@ static int child_victim(struct nt *t, int sock)
 	send_far(&e, ah, 1, "one", 3);
 	nt_wait(&e, NULL);
 	nt_tell(sock, &e.addr, sizeof(e.addr));
-	for (;;)
-		pause();
+	while (nt_wait(&e, NULL)->op != NIC_WC_GONE)
+		nic_give_back(e.qp);
 	return 0;
+}
+
+/* The child has sent to us, and we to it. */
+static struct nic_ah *meet_victim(struct nt *t, struct nt_child *c)
+{
+	struct nic_addr victim;
+	struct nic_ah *ah;
+
+	t->config.no_shm = true;
+	nt_fork(t, c, child_victim);
+	nt_open(t, &t->a, NIC_QP_RDM);
+	nt_tell(c->sock, &t->a.addr, sizeof(t->a.addr));
+	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_RECV);
+	nic_give_back(t->a.qp);
+	nt_hear(c->sock, &victim, sizeof(victim));
+	assert_int_equal(nic_ah_open(t->a.qp, &victim, 'v', &ah), 0);
+	send_far(&t->a, ah, 1, "x", 1);
+	assert_int_equal(nt_wait(&t->a, NULL)->status, NIC_OK);
+	return ah;
 }
 
 static void nic_far_peer__is_killed(void **state)
 {
 	struct nt *t = *state;
-	struct nic_addr victim;
 	struct nt_child c;
-	struct nic_ah *ah;
+	struct nic_ah *ah = meet_victim(t, &c);
 	uint64_t killed;
 
-	t->config.no_shm = true;
-	nt_fork(t, &c, child_victim);
-	nt_open(t, &t->a, NIC_QP_RDM);
-	nt_tell(c.sock, &t->a.addr, sizeof(t->a.addr));
-	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_RECV);
-	nic_give_back(t->a.qp);
-	nt_hear(c.sock, &victim, sizeof(victim));
-	assert_int_equal(nic_ah_open(t->a.qp, &victim, 'v', &ah), 0);
-	send_far(&t->a, ah, 1, "x", 1);
-	assert_int_equal(nt_wait(&t->a, NULL)->status, NIC_OK);
 	nt_kill(&c);
 	killed = u_now();
 	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_GONE);
@@ -439,6 +448,22 @@ static void nic_far_peer__is_killed(void **state)
 	/* A look at who is idle each second; what ICMP says to it at once. */
 	assert_true(u_now() - killed < 1600 * U_MSEC);
 	assert_int_equal(nt_send_status(&t->a, ah, 2), NIC_NO_QP);
+	nic_ah_close(ah);
+}
+
+/* Given up while it was stopped, it learns that, and does not live by half. */
+static void nic_far_peer__is_cut_off(void **state)
+{
+	struct nt *t = *state;
+	struct nt_child c;
+	struct nic_ah *ah;
+
+	t->config.peer_timeout = U_SEC;
+	ah = meet_victim(t, &c);
+	kill(c.pid, SIGSTOP);
+	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_GONE);
+	kill(c.pid, SIGCONT);
+	assert_int_equal(nt_join(&c), 0);
 	nic_ah_close(ah);
 }
 
@@ -562,6 +587,7 @@ int main(void)
 		NT_FAR(nic_far_peer__closes),
 		NT_FAR_BAD(nic_qp_close__lingers),
 		NT_DIR(nic_far_peer__is_killed),
+		NT_DIR(nic_far_peer__is_cut_off),
 		NT_FAR(nic_far_peer__restarts_on_its_port),
 		NT_DIR(nic_far_ud__sizes),
 		NT_DIR(nic_far_ud__without_header),

@@ -171,6 +171,27 @@ static void srd_end__later_sends_begin_anew(void **state)
 	assert_int_equal(w.node[0].peer[1]->tx_epoch, 3);
 }
 
+/* One is cut off for a while and given up; the other did not notice. */
+static void srd_give_up__is_told_to_who_is_heard_again(void **state)
+{
+	(void)state;
+	hello();
+	w.node[1].asleep = true;
+	pair_sleep(&w, 2 * TIMEOUT);
+	assert_int_equal(w.node[0].gone_status[1], SRD_UNRESPONSIVE);
+	srd_give_up(w.node[0].srd, w.node[0].peer[1]);
+	assert_int_equal(pair_send(&w, 0, 1, 10, true), 0);
+	pair_drive(&w, 0);
+	expect_last(1, SRD_UNRESPONSIVE);
+	w.node[1].asleep = false;
+	pair_sleep(&w, TIMEOUT / 2);
+	assert_int_equal(w.node[1].gone_status[0], SRD_NO_QP);
+	assert_int_equal(pair_send(&w, 1, 0, 10, true), 0);
+	run();
+	expect_last(1, SRD_NO_QP);
+	assert_int_equal(w.op[w.nops - 1].arrived, 0);
+}
+
 /* Packets of the past that come late are counted, and no more. */
 static void srd_end__late_packets_of_an_epoch_are_stale(void **state)
 {
@@ -387,6 +408,7 @@ int main(void)
 		TEST(srd_end__absence_hides_no_death),
 		TEST(srd_end__fell_silent_is_unresponsive),
 		TEST(srd_end__later_sends_begin_anew),
+		TEST(srd_give_up__is_told_to_who_is_heard_again),
 		TEST(srd_end__late_packets_of_an_epoch_are_stale),
 		TEST(srd_end__reader_learns_that_the_reply_died),
 		TEST(srd_end__message_in_part_is_not_begun_again),
