@@ -65,9 +65,10 @@ static U_COLD void event_in(struct verbs_dev *vd,
 	case IBV_EVENT_QP_REQ_ERR:
 	case IBV_EVENT_QP_ACCESS_ERR:
 		qp = event->element.qp->qp_context;
-		u_warn("%s: queue pair %u has failed: %s", name,
-		       qp->qp.addr.qpn, ibv_event_type_str(event->event_type));
-		atomic_store(&qp->fatal, true);
+		if (!atomic_exchange(&qp->fatal, true))
+			u_warn("%s: queue pair %u has failed: %s", name,
+			       qp->qp.addr.qpn,
+			       ibv_event_type_str(event->event_type));
 		break;
 	case IBV_EVENT_CQ_ERR:
 		cq = event->element.cq->cq_context;

@@ -219,6 +219,8 @@ U_COLD int verbs_chores(struct verbs_cq *cq, struct dev_wc *wc, int n)
 
 		if (!qp)
 			continue;
+		if (qp->rx.lost)
+			verbs_rx_again(qp);
 		if (!TAILQ_EMPTY(&qp->waiting))
 			reissue(qp);
 		k += take_failed(qp, wc + k, n - k);
@@ -236,6 +238,7 @@ U_COLD void verbs_qp_kill(struct verbs_qp *qp, uint8_t status)
 	if (qp->dead)
 		return;
 	qp->dead = status;
+	qp->rx.target = 0;
 	for (uint32_t i = 0; i < qp->tx_depth; i++) {
 		tx = &qp->tx[i];
 		if (!tx->in_hw)

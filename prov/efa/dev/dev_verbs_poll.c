@@ -130,19 +130,23 @@ static int received(struct verbs_qp *qp, uint32_t pkt, struct dev_wc *wc)
 	if (u_unlikely(pkt / VERBS_CHUNK >= qp->rx.pool.max_chunks ||
 		       !qp->rx.posted))
 		return 0;
-	verbs_rx_back(&qp->rx, pkt);
-	/* What ends in error carries nothing, and nobody waits for it. */
-	if (u_unlikely(ibv->status != IBV_WC_SUCCESS))
+	if (u_unlikely(ibv->status != IBV_WC_SUCCESS)) {
+		verbs_rx_lost(qp, pkt, status_of(ibv));
 		return 0;
+	}
 	if (u_unlikely(ibv_wc_read_opcode(ibv) == IBV_WC_RECV_RDMA_WITH_IMM)) {
+		verbs_rx_back(&qp->rx, pkt);
 		written(qp, ibv, wc);
 		return 1;
 	}
 	wc->id = 0;
 	wc->data = verbs_pool_at(&qp->rx.pool, pkt);
 	fill_recv(qp, ibv, wc);
-	if (u_unlikely(wc->len > qp->qp.dev->info.mtu))
+	if (u_unlikely(wc->len > qp->qp.dev->info.mtu)) {
+		verbs_rx_lost(qp, pkt, DEV_TOO_LONG);
 		return 0;
+	}
+	verbs_rx_back(&qp->rx, pkt);
 	return 1;
 }
 

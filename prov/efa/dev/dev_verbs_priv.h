@@ -284,10 +284,11 @@ struct verbs_rx {
 	struct verbs_pool pool;
 	uint32_t depth; /* receives the hardware can hold */
 	uint32_t posted; /* that it holds */
-	uint32_t target; /* that it should hold */
+	uint32_t target; /* that it should hold; 0: none any more */
 	uint32_t run; /* packets since the queue was seen empty */
 	uint32_t peak; /* longest run since a look */
 	uint32_t since; /* packets since a look */
+	bool lost; /* some came back with nothing in them: post others */
 	uint32_t nback; /* packets in back */
 	uint32_t back[2 * VERBS_BATCH]; /* done with, to be posted again */
 	/* UD, SRD: those of the user. */
@@ -412,6 +413,12 @@ static inline void verbs_rx_back(struct verbs_rx *rx, uint32_t pkt)
 		rx->peak = rx->run;
 	rx->back[rx->nback++] = pkt;
 }
+
+/* A packet came back with nothing that anybody waits for in it. */
+void verbs_rx_lost(struct verbs_qp *qp, uint32_t pkt, uint8_t status);
+
+/* Others in the place of those, while nothing is lent. */
+void verbs_rx_again(struct verbs_qp *qp);
 
 void verbs_rx_refill(struct verbs_qp *qp);
 void verbs_give_back(struct dev_cq *c);

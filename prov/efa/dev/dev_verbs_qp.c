@@ -273,8 +273,11 @@ static void settle(struct verbs_qp *qp)
 
 static void destroy(struct verbs_qp *qp)
 {
-	int rc = ibv_destroy_qp(qp->ibv);
+	int rc;
 
+	/* What is flushed now tells nothing. */
+	atomic_store(&qp->fatal, true);
+	rc = ibv_destroy_qp(qp->ibv);
 	if (rc)
 		u_warn("%s: queue pair %u could not be destroyed: %s",
 		       qp->qp.dev->info.name, qp->qp.addr.qpn,

@@ -9,11 +9,17 @@
  * packets that come back from the hardware are not posted any more and their
  * memory is given back. Only packets that come in can bring it back, as
  * nothing else gets a receive out of the hardware.
+ *
+ * A receive that fails is nobody's loan: its packet is free at once, and the
+ * next poll posts another, as there may be no give back before the queue is
+ * empty. One that was flushed tells that the queue pair has failed.
  */
 #include "dev_verbs_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#include "util/u_log.h"
 
 #define TARGET_MIN VERBS_CHUNK
 #define CHAIN 32 /* receives of one doorbell */
@@ -138,6 +144,26 @@ void verbs_rx_refill(struct verbs_qp *qp)
 	post_back(qp);
 	if (u_unlikely(rx->posted < rx->target))
 		top_up(qp);
+}
+
+U_COLD void verbs_rx_lost(struct verbs_qp *qp, uint32_t pkt, uint8_t status)
+{
+	qp->rx.posted--;
+	verbs_pool_put(&qp->rx.pool, pkt);
+	qp->rx.lost = true;
+	qp->cq->chores = true;
+	if (status == DEV_FLUSHED && !atomic_exchange(&qp->fatal, true))
+		u_warn("%s: queue pair %u has failed: its receives came back "
+		       "unused",
+		       qp->qp.dev->info.name, qp->qp.addr.qpn);
+}
+
+U_COLD void verbs_rx_again(struct verbs_qp *qp)
+{
+	qp->rx.lost = false;
+	if (atomic_load(&qp->fatal))
+		qp->rx.target = 0;
+	verbs_rx_refill(qp);
 }
 
 static void back_all(struct verbs_qp *qp)

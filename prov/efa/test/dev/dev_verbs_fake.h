@@ -114,6 +114,9 @@ void fake_arrive(struct fake_qp *qp, const struct fake_sender *from,
 void fake_written(struct fake_qp *qp, const struct fake_sender *from,
 		  uint32_t len, uint32_t imm);
 
+/* The oldest n receives end without a packet: a status of the device. */
+void fake_fail_recvs(struct fake_qp *qp, uint32_t n, uint32_t status);
+
 /* An entry of a queue pair that the library no longer knows. */
 void fake_stale(struct fake_qp *qp);
 

@@ -292,6 +292,18 @@ void fake_written(struct fake_qp *qp, const struct fake_sender *from,
 	free(recv);
 }
 
+void fake_fail_recvs(struct fake_qp *qp, uint32_t n, uint32_t status)
+{
+	while (n--) {
+		struct fake_recv *recv = recv_take(qp);
+		struct fake_entry *e = add(qp, recv->wr_id);
+
+		e->status = IBV_WC_GENERAL_ERR;
+		e->vendor_err = status;
+		free(recv);
+	}
+}
+
 void fake_stale(struct fake_qp *qp)
 {
 	add(qp, 0)->qp = NULL;

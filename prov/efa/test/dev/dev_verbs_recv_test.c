@@ -157,6 +157,78 @@ static void dev_give_back__any_load(void **state)
 	}
 }
 
+static void poll_until_quiet(struct verbs *v)
+{
+	for (int i = 0; i < 3; i++)
+		verbs_expect_nothing(v);
+}
+
+/* Nobody sees them, so nobody gives anything back. */
+static void dev_poll__receives_fail(void **state)
+{
+	unsigned int before = verbs_warnings();
+	struct verbs *v = *state;
+
+	burst(v, 2000);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(v->hw->nrecvs, 256);
+		fake_fail_recvs(v->hw, 256, DEV_BAD_LKEY);
+		poll_until_quiet(v);
+	}
+	burst(v, 2000);
+	assert_int_equal(fake_count.mrs, 9);
+	assert_int_equal(verbs_warnings(), before);
+}
+
+static void dev_poll__receives_fail_between_others(void **state)
+{
+	struct verbs *v = *state;
+	struct dev_wc wc[16];
+
+	burst(v, 2000);
+	for (int i = 0; i < 200; i++) {
+		fake_fail_recvs(v->hw, 1, DEV_BAD_LKEY);
+		fake_arrive(v->hw, &peer, "mine", 4, NULL);
+		assert_int_equal(dev_poll(v->cq, wc, 16), 1);
+		assert_memory_equal(wc[0].data, "mine", 4);
+		dev_give_back(v->cq);
+	}
+	assert_in_range(v->hw->nrecvs, 128, 256);
+}
+
+/* It wants to be polled once more before anybody sleeps. */
+static void dev_cq_arm__receives_failed(void **state)
+{
+	struct verbs *v = *state;
+
+	assert_int_equal(dev_cq_arm(v->cq), 1);
+	fake_fail_recvs(v->hw, 32, DEV_BAD_LKEY);
+	verbs_expect_nothing(v);
+	assert_int_equal(dev_cq_arm(v->cq), 1);
+	poll_until_quiet(v);
+	assert_int_equal(v->hw->nrecvs, 32);
+}
+
+static void dev_poll__receives_are_flushed(void **state)
+{
+	unsigned int before = verbs_warnings();
+	struct verbs *v = *state;
+	struct dev_wc wc[4];
+	int n = 0;
+
+	burst(v, 2000);
+	verbs_send_one(v, 1, 100);
+	fake_fail_recvs(v->hw, 256, DEV_FLUSHED);
+	fake_count.recv_doorbells = 0;
+	for (int i = 0; i < 2000 && !n; i++)
+		n = dev_poll(v->cq, wc, 4);
+	assert_int_equal(n, 1);
+	assert_int_equal(wc[0].status, DEV_QP_ERROR);
+	poll_until_quiet(v);
+	assert_int_equal(fake_count.recv_doorbells, 0);
+	assert_int_equal(verbs_warnings(), before + 1);
+}
+
 /* A write with immediate uses up a receive, and has no bytes in it. */
 static void dev_poll__written(void **state)
 {
@@ -268,6 +340,10 @@ int main(void)
 		CASE(dev_give_back__memory_goes_back),
 		CASE(dev_give_back__memory_cannot_grow),
 		CASE(dev_give_back__any_load),
+		CASE(dev_poll__receives_fail),
+		CASE(dev_poll__receives_fail_between_others),
+		CASE(dev_cq_arm__receives_failed),
+		CASE(dev_poll__receives_are_flushed),
 		CASE(dev_poll__written),
 		CASE(dev_post_recv__not_for_rdm),
 		UD(dev_post_recv__ud),
