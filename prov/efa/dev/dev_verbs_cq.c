@@ -225,6 +225,7 @@ int verbs_cq_arm(struct dev_cq *c)
 	struct verbs_cq *cq = u_container_of(c, struct verbs_cq, cq);
 
 	verbs_events(u_container_of(c->dev, struct verbs_dev, dev));
+	verbs_cq_judge(cq);
 	if (!cq->channel)
 		return 0;
 	verbs_cq_events(cq);

@@ -203,10 +203,16 @@ static int take_gone(struct verbs_qp *qp, struct dev_wc *wc, int n)
 	return k;
 }
 
+/* A dead queue pair ends none of them. */
+static bool has_dead_recvs(const struct verbs_qp *qp)
+{
+	return qp->dead && qp->qp.type != DEV_QP_RDM && qp->rx.posted;
+}
+
 static bool has_chores(const struct verbs_qp *qp)
 {
-	return !TAILQ_EMPTY(&qp->failed) || !TAILQ_EMPTY(&qp->gone) ||
-	       !TAILQ_EMPTY(&qp->waiting);
+	return has_dead_recvs(qp) || !TAILQ_EMPTY(&qp->failed) ||
+	       !TAILQ_EMPTY(&qp->gone) || !TAILQ_EMPTY(&qp->waiting);
 }
 
 U_COLD int verbs_chores(struct verbs_cq *cq, struct dev_wc *wc, int n)
@@ -224,6 +230,8 @@ U_COLD int verbs_chores(struct verbs_cq *cq, struct dev_wc *wc, int n)
 		if (!TAILQ_EMPTY(&qp->waiting))
 			reissue(qp);
 		k += take_failed(qp, wc + k, n - k);
+		if (has_dead_recvs(qp))
+			k += verbs_recv_fail_all(qp, wc + k, n - k);
 		k += take_gone(qp, wc + k, n - k);
 		left |= has_chores(qp);
 	}

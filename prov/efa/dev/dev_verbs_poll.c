@@ -154,31 +154,19 @@ static int received(struct verbs_qp *qp, uint32_t pkt, struct dev_wc *wc)
 static int received_user(struct verbs_qp *qp, uint32_t i, struct dev_wc *wc)
 {
 	struct ibv_cq_ex *ibv = qp->cq->ibv;
-	struct verbs_recv *r;
 
-	if (u_unlikely(i >= qp->rx.depth || !qp->rx.posted))
+	if (u_unlikely(i >= qp->rx.depth || !qp->rx.recv[i].posted))
 		return 0;
-	r = &qp->rx.recv[i];
-	wc->id = r->id;
-	wc->data = NULL;
-	if (u_likely(ibv->status == IBV_WC_SUCCESS)) {
-		fill_recv(qp, ibv, wc);
-		if (u_unlikely(ibv_wc_read_opcode(ibv) ==
-			       IBV_WC_RECV_RDMA_WITH_IMM))
-			wc->op = DEV_WC_WRITTEN;
-	} else {
-		*wc = (struct dev_wc){
-			.id = r->id,
-			.op = DEV_WC_RECV,
-			.status = status_of(ibv),
-			.source = DEV_SOURCE_UNKNOWN,
-		};
+	if (u_unlikely(ibv->status != IBV_WC_SUCCESS)) {
+		verbs_recv_fail(qp, i, status_of(ibv), wc);
+		return 1;
 	}
-	if (r->reg.mr)
-		verbs_reg_put(qp->tx_pool.vd, &r->reg);
-	r->next = qp->rx.free;
-	qp->rx.free = i;
-	qp->rx.posted--;
+	wc->id = qp->rx.recv[i].id;
+	wc->data = NULL;
+	fill_recv(qp, ibv, wc);
+	if (u_unlikely(ibv_wc_read_opcode(ibv) == IBV_WC_RECV_RDMA_WITH_IMM))
+		wc->op = DEV_WC_WRITTEN;
+	verbs_recv_free(qp, i);
 	return 1;
 }
 
@@ -300,19 +288,26 @@ int verbs_cq_take(struct verbs_cq *cq, struct dev_wc *wc, int n)
 					 take_all(cq, wc, n);
 }
 
-/* What events have told, by whichever thread read them. */
-static U_COLD void look(struct verbs_cq *cq)
+U_COLD void verbs_cq_judge(struct verbs_cq *cq)
 {
 	struct verbs_dev *vd =
 		u_container_of(cq->cq.dev, struct verbs_dev, dev);
 	bool all = atomic_load(&vd->fatal) || atomic_load(&cq->fatal);
 
-	dev_cache_reap(vd->cache);
-	if (cq->polls % EVENT_POLLS == 0)
-		verbs_events(vd);
 	for (uint32_t i = 0; i < cq->nslots; i++)
 		if (cq->qps[i] && (all || atomic_load(&cq->qps[i]->fatal)))
 			verbs_qp_kill(cq->qps[i], DEV_QP_ERROR);
+}
+
+static U_COLD void look(struct verbs_cq *cq)
+{
+	struct verbs_dev *vd =
+		u_container_of(cq->cq.dev, struct verbs_dev, dev);
+
+	dev_cache_reap(vd->cache);
+	if (cq->polls % EVENT_POLLS == 0)
+		verbs_events(vd);
+	verbs_cq_judge(cq);
 }
 
 /* Handle numbers may mean others than they did: see dev_verbs_ah.c. */

@@ -277,6 +277,7 @@ struct verbs_recv {
 	uint64_t id;
 	struct verbs_reg reg;
 	uint32_t next; /* free list; VERBS_NONE: last */
+	bool posted; /* not on the free list */
 };
 
 struct verbs_rx {
@@ -403,6 +404,26 @@ int verbs_rx_start(struct verbs_qp *qp);
 int verbs_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
 		    struct dev_mr *mr);
 
+/* Receive i of the user is done with. */
+static inline void verbs_recv_free(struct verbs_qp *qp, uint32_t i)
+{
+	struct verbs_recv *r = &qp->rx.recv[i];
+
+	if (r->reg.mr)
+		verbs_reg_put(qp->tx_pool.vd, &r->reg);
+	r->posted = false;
+	r->next = qp->rx.free;
+	qp->rx.free = i;
+	qp->rx.posted--;
+}
+
+/* The same, and wc tells that it failed. */
+void verbs_recv_fail(struct verbs_qp *qp, uint32_t i, uint8_t status,
+		     struct dev_wc *wc);
+
+/* Up to n of those that a dead queue pair will not end. */
+int verbs_recv_fail_all(struct verbs_qp *qp, struct dev_wc *wc, int n);
+
 /* Packet is with us again; posted by the next verbs_rx_refill(). */
 static inline void verbs_rx_back(struct verbs_rx *rx, uint32_t pkt)
 {
@@ -424,6 +445,9 @@ void verbs_rx_refill(struct verbs_qp *qp);
 void verbs_give_back(struct dev_cq *c);
 
 int verbs_poll(struct dev_cq *c, struct dev_wc *wc, int n);
+
+/* Ends those that events have told to be dead, whichever thread read them. */
+void verbs_cq_judge(struct verbs_cq *cq);
 
 /* Up to n completions of the hardware, without chores. */
 int verbs_cq_take(struct verbs_cq *cq, struct dev_wc *wc, int n);

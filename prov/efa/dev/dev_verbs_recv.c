@@ -186,24 +186,16 @@ void verbs_give_back(struct dev_cq *c)
 
 /* ---- receives of the user ------------------------------------------------------ */
 
-int verbs_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
-		    struct dev_mr *mr)
+static int recv_issue(struct verbs_qp *qp, uint32_t i, void *buf, size_t len,
+		      const struct dev_mr *mr)
 {
-	struct verbs_qp *qp = u_container_of(q, struct verbs_qp, qp);
-	struct verbs_dev *vd = u_container_of(q->dev, struct verbs_dev, dev);
+	struct verbs_dev *vd =
+		u_container_of(qp->qp.dev, struct verbs_dev, dev);
 	struct ibv_sge sge = { .addr = (uintptr_t)buf };
 	struct ibv_recv_wr wr = { .sg_list = &sge, .num_sge = len != 0 }, *bad;
-	struct verbs_recv *r;
-	uint32_t i = qp->rx.free;
+	struct verbs_recv *r = &qp->rx.recv[i];
 	int rc;
 
-	if (q->type == DEV_QP_RDM)
-		return -EINVAL;
-	if (i == VERBS_NONE)
-		return -EAGAIN;
-	r = &qp->rx.recv[i];
-	r->id = id;
-	r->reg.mr = NULL;
 	if (len && !verbs_mr_lkey(mr, buf, len, &sge.lkey)) {
 		rc = verbs_reg_get(vd, buf, len, IBV_ACCESS_LOCAL_WRITE,
 				   &r->reg);
@@ -220,10 +212,58 @@ int verbs_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
 			verbs_reg_put(vd, &r->reg);
 		return rc == ENOMEM || rc == -ENOMEM ? -EAGAIN : -EINVAL;
 	}
+	return 0;
+}
+
+int verbs_post_recv(struct dev_qp *q, uint64_t id, void *buf, size_t len,
+		    struct dev_mr *mr)
+{
+	struct verbs_qp *qp = u_container_of(q, struct verbs_qp, qp);
+	uint32_t i = qp->rx.free;
+	struct verbs_recv *r;
+	int rc = 0;
+
+	if (q->type == DEV_QP_RDM)
+		return -EINVAL;
+	if (i == VERBS_NONE)
+		return -EAGAIN;
+	r = &qp->rx.recv[i];
+	r->id = id;
+	r->reg.mr = NULL;
+	if (u_likely(!qp->dead))
+		rc = recv_issue(qp, i, buf, len, mr);
+	else
+		qp->cq->chores = true; /* it ends with the others */
+	if (rc)
+		return rc;
 	qp->rx.free = r->next;
 	qp->rx.posted++;
+	r->posted = true;
 	r->next = VERBS_NONE;
 	return 0;
+}
+
+U_COLD void verbs_recv_fail(struct verbs_qp *qp, uint32_t i, uint8_t status,
+			    struct dev_wc *wc)
+{
+	*wc = (struct dev_wc){
+		.id = qp->rx.recv[i].id,
+		.op = DEV_WC_RECV,
+		.status = status,
+		.source = DEV_SOURCE_UNKNOWN,
+	};
+	verbs_recv_free(qp, i);
+}
+
+U_COLD int verbs_recv_fail_all(struct verbs_qp *qp, struct dev_wc *wc, int n)
+{
+	struct verbs_rx *rx = &qp->rx;
+	int k = 0;
+
+	for (uint32_t i = 0; i < rx->depth && k < n && rx->posted; i++)
+		if (rx->recv[i].posted)
+			verbs_recv_fail(qp, i, qp->dead, &wc[k++]);
+	return k;
 }
 
 /* ---- open and close --------------------------------------------------------------- */

@@ -313,6 +313,42 @@ static void dev_post_recv__full(void **state)
 	assert_int_equal(dev_mr_close(mr), 0);
 }
 
+/* Whoever only receives has to hear of it, too. */
+static void dev_poll__receives_of_a_dead_queue_pair(void **state)
+{
+	struct ibv_context *ctx;
+	struct verbs *v = *state;
+	static char buf[100];
+	struct dev_wc wc[16];
+	uint64_t seen = 0;
+	struct dev_mr *mr;
+
+	assert_int_equal(dev_mr_open(v->dev, buf, sizeof(buf), 0, &mr), 0);
+	for (uint64_t i = 0; i < 40; i++)
+		assert_int_equal(dev_post_recv(v->qp, i, buf, 100, mr), 0);
+	ctx = v->hw->ex.qp_base.context;
+	fake_event(ctx, IBV_EVENT_QP_FATAL, v->hw);
+	assert_int_equal(dev_cq_arm(v->cq), 1);
+	for (int n, left = 40; left > 0; left -= n) {
+		n = dev_poll(v->cq, wc, 16);
+		assert_int_equal(n, left < 16 ? left : 16);
+		for (int i = 0; i < n; i++) {
+			assert_int_equal(wc[i].op, DEV_WC_RECV);
+			assert_int_equal(wc[i].status, DEV_QP_ERROR);
+			seen |= UINT64_C(1) << wc[i].id;
+		}
+	}
+	assert_int_equal(seen, (UINT64_C(1) << 40) - 1);
+	/* What the hardware says later is about nothing; one more ends too. */
+	fake_fail_recvs(v->hw, 40, DEV_FLUSHED);
+	verbs_expect_nothing(v);
+	assert_int_equal(dev_post_recv(v->qp, 41, buf, 100, mr), 0);
+	assert_int_equal(v->hw->nrecvs, 0);
+	verbs_expect(v, DEV_WC_RECV, 41, DEV_QP_ERROR);
+	verbs_expect_nothing(v);
+	assert_int_equal(dev_mr_close(mr), 0);
+}
+
 /* Datagrams have no receiver that could be missing. */
 static void dev_poll__ud_errors(void **state)
 {
@@ -349,6 +385,7 @@ int main(void)
 		UD(dev_post_recv__ud),
 		UD(dev_post_recv__unregistered),
 		UD(dev_post_recv__full),
+		UD(dev_poll__receives_of_a_dead_queue_pair),
 		UD(dev_poll__ud_errors),
 	};
 
