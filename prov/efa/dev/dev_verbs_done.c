@@ -13,6 +13,7 @@
  */
 #include "dev_verbs_priv.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "util/u_hash.h"
@@ -119,11 +120,27 @@ static bool is_due(const struct verbs_tx *tx, uint64_t now, uint64_t *when)
 	return false;
 }
 
+/* It will not go out any more. */
+static U_COLD void give_up(struct verbs_qp *qp, struct verbs_tx *tx,
+			   uint8_t status)
+{
+	TAILQ_REMOVE(&qp->waiting, tx, link);
+	tx->status = status;
+	TAILQ_INSERT_TAIL(&qp->failed, tx, link);
+}
+
+/* What was taken before is refused now: the queue pair takes nothing more. */
+static U_COLD void refused(struct verbs_qp *qp, struct verbs_tx *tx)
+{
+	give_up(qp, tx, DEV_QP_ERROR);
+	waited(qp, tx);
+}
+
 static U_COLD void reissue(struct verbs_qp *qp)
 {
 	struct verbs_tx *tx = TAILQ_FIRST(&qp->waiting), *next;
 	uint64_t now = u_now(), when = UINT64_MAX;
-	int budget = ISSUE_BATCH;
+	int budget = ISSUE_BATCH, rc;
 
 	if (now < qp->look)
 		return;
@@ -132,19 +149,20 @@ static U_COLD void reissue(struct verbs_qp *qp)
 
 		next = TAILQ_NEXT(tx, link);
 		if (ah->closed || ah->dead || qp->dead) {
-			TAILQ_REMOVE(&qp->waiting, tx, link);
-			tx->status = qp->dead ? qp->dead : ah->dead;
-			TAILQ_INSERT_TAIL(&qp->failed, tx, link);
+			give_up(qp, tx, qp->dead ? qp->dead : ah->dead);
 			continue;
 		}
 		if (!is_due(tx, now, &when))
 			continue;
 		budget--;
-		TAILQ_REMOVE(&qp->waiting, tx, link);
-		if (verbs_tx_issue(qp, &tx, 1)) {
-			TAILQ_INSERT_HEAD(&qp->waiting, tx, link);
+		rc = verbs_tx_issue(qp, &tx, 1);
+		if (rc == -EAGAIN)
 			break;
+		if (rc) {
+			refused(qp, tx);
+			continue;
 		}
+		TAILQ_REMOVE(&qp->waiting, tx, link);
 		tx->probe = ah->probing = ah->wait != 0;
 	}
 	qp->look = tx ? 0 : when;
