@@ -405,74 +405,6 @@ static void dev_post__rdma_that_cannot_be(void **state)
 	assert_int_equal(v->hw->nsends, 0);
 }
 
-/* ---- regions ------------------------------------------------------------------------ */
-
-static void dev_mr_open__memory_that_is_read_only(void **state)
-{
-	struct verbs *v = *state;
-	struct dev_mr *mr;
-	char c;
-
-	fake_config.read_only = true;
-	assert_int_equal(dev_mr_open(v->dev, &c, 1, DEV_REMOTE_READ, &mr), 0);
-	assert_int_equal(dev_mr_close(mr), 0);
-	assert_int_equal(dev_mr_open(v->dev, &c, 1, DEV_REMOTE_WRITE, &mr),
-			 -EFAULT);
-	fake_config.read_only = false;
-	assert_int_equal(dev_mr_open(v->dev, &c, SIZE_MAX, 0, &mr), -EINVAL);
-}
-
-static void dev_mr_hold__what_a_peer_may_touch(void **state)
-{
-	struct verbs *v = *state;
-	char buf[64];
-	struct dev_mr *mr[2];
-	struct dev_range range[2];
-
-	assert_int_equal(dev_mr_open(v->dev, buf, 32, DEV_REMOTE_READ, &mr[0]),
-			 0);
-	assert_int_equal(dev_mr_open(v->dev, buf + 32, 32,
-				     DEV_REMOTE_READ | DEV_REMOTE_WRITE,
-				     &mr[1]),
-			 0);
-	range[0] = (struct dev_range){ (uintptr_t)buf, 32, mr[0]->key };
-	range[1] = (struct dev_range){ (uintptr_t)buf + 40, 24, mr[1]->key };
-	assert_true(dev_mr_hold(v->dev, range, 2, DEV_REMOTE_READ));
-	dev_mr_release(v->dev);
-	assert_false(dev_mr_hold(v->dev, range, 2, DEV_REMOTE_WRITE));
-	assert_true(dev_mr_hold(v->dev, range + 1, 1, DEV_REMOTE_WRITE));
-	dev_mr_release(v->dev);
-	/* Nothing needs no key; a byte too many, or a longer key, is refused. */
-	range[0].len = 33;
-	assert_false(dev_mr_hold(v->dev, range, 1, DEV_REMOTE_READ));
-	range[0].addr--;
-	range[0].len = 1;
-	assert_false(dev_mr_hold(v->dev, range, 1, DEV_REMOTE_READ));
-	range[0].len = 0;
-	assert_true(dev_mr_hold(v->dev, range, 1, DEV_REMOTE_READ));
-	dev_mr_release(v->dev);
-	range[1].key |= UINT64_C(1) << 32;
-	assert_false(dev_mr_hold(v->dev, range + 1, 1, DEV_REMOTE_READ));
-	range[1].key = mr[1]->key;
-	assert_int_equal(dev_mr_close(mr[1]), 0);
-	assert_false(dev_mr_hold(v->dev, range + 1, 1, DEV_REMOTE_READ));
-	assert_int_equal(dev_mr_close(mr[0]), 0);
-}
-
-static void dev_mr_open__limit_is_explained_once(void **state)
-{
-	struct verbs *v = *state;
-	unsigned int before = verbs_warnings();
-	struct dev_mr *mr;
-	char c;
-
-	fake_config.max_mrs = fake_count.mrs;
-	assert_int_equal(dev_mr_open(v->dev, &c, 1, 0, &mr), -ENOMEM);
-	assert_int_equal(dev_mr_open(v->dev, &c, 1, 0, &mr), -ENOMEM);
-	assert_true(verbs_warnings() - before <= 1);
-	assert_non_null(strstr(verbs_last_warning(), "registered"));
-}
-
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -495,9 +427,6 @@ int main(void)
 		CASE(dev_post__read_that_cannot_register),
 		CASE(dev_post__writes),
 		CASE(dev_post__rdma_that_cannot_be),
-		CASE(dev_mr_open__memory_that_is_read_only),
-		CASE(dev_mr_hold__what_a_peer_may_touch),
-		CASE(dev_mr_open__limit_is_explained_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
