@@ -172,7 +172,9 @@ enum dev_access {
 	DEV_REMOTE_READ = 1,
 	DEV_REMOTE_WRITE = 2,
 	/* For one operation of our own: where registering is dear, the device
-	   may keep the registration when it is closed, for the next one. */
+	   may keep the registration when it is closed, for the next one, if
+	   it is over (dev_mr.over). Several at a time over the same bytes may
+	   have one key, which ends with the last of them. */
 	DEV_MR_BRIEF = 4,
 };
 

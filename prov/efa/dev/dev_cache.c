@@ -158,7 +158,9 @@ int dev_cache_get(struct dev_cache *c, const void *addr, size_t len,
 	return get_new(c, at, len, access, settled, entry);
 }
 
-void dev_cache_put(struct dev_cache *c, struct dev_cache_entry *entry)
+static void put(struct dev_cache *c, struct dev_cache_entry *entry,
+		void (*drop)(struct dev_cache *c, struct cache_entry *e,
+			     struct cache_list *out))
 {
 	struct cache_entry *e = u_container_of(entry, struct cache_entry, out);
 	struct cache_list out = TAILQ_HEAD_INITIALIZER(out);
@@ -166,11 +168,21 @@ void dev_cache_put(struct dev_cache *c, struct dev_cache_entry *entry)
 	if (foreign(c))
 		return;
 	u_lock(&dev_cache_watch_lock);
-	cache_drop(c, e, &out);
+	drop(c, e, &out);
 	u_unlock(&dev_cache_watch_lock);
 	if (!TAILQ_EMPTY(&out))
 		bury(c, &out);
 	dev_cache_reap(c);
+}
+
+void dev_cache_put(struct dev_cache *c, struct dev_cache_entry *entry)
+{
+	put(c, entry, cache_drop);
+}
+
+void dev_cache_revoke(struct dev_cache *c, struct dev_cache_entry *entry)
+{
+	put(c, entry, cache_revoke);
 }
 
 void dev_cache_flush(struct dev_cache *c)

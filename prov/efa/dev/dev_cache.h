@@ -15,6 +15,7 @@
  *        |          get        |          that changed it returns
  *        |                     v
  *        +--- changed ---> deregistered, at the last put or the next call
+ *             or revoked
  *
  * How to drive it
  *   dev_cache_open; dev_cache_get before an operation, its entry's mr for the
@@ -77,7 +78,7 @@ struct dev_cache_stats {
 			    watched, was changing, or is over the limits */
 	uint64_t evictions; /* idle ones that were given up for room, or by
 			       dev_cache_flush */
-	uint64_t invalidations; /* those whose memory changed */
+	uint64_t invalidations; /* those whose memory changed, or revoked */
 	uint64_t count; /* registrations kept at this moment, in use or idle */
 	uint64_t bytes; /* that they cover */
 };
@@ -100,6 +101,12 @@ void dev_cache_close(struct dev_cache *cache);
 int dev_cache_get(struct dev_cache *cache, const void *addr, size_t len,
 		  uint32_t access, struct dev_cache_entry **entry);
 void dev_cache_put(struct dev_cache *cache, struct dev_cache_entry *entry);
+
+/*
+ * A put after which no get finds the registration any more: it is deregistered
+ * by now, or by the last put of those who hold it besides.
+ */
+void dev_cache_revoke(struct dev_cache *cache, struct dev_cache_entry *entry);
 
 /* Deregisters all that nobody holds. */
 void dev_cache_flush(struct dev_cache *cache);

@@ -69,6 +69,10 @@ void cache_hold(struct dev_cache *c, struct cache_entry *e);
 void cache_drop(struct dev_cache *c, struct cache_entry *e,
 		struct cache_list *out);
 
+/* The same, and nobody finds it any more. */
+void cache_revoke(struct dev_cache *c, struct cache_entry *e,
+		  struct cache_list *out);
+
 /*
  * e is to be registered for [lo, hi), or for more: what covers that without
  * the access is made again as a whole, since no range may contain another.

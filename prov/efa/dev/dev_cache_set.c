@@ -69,6 +69,16 @@ static void leave(struct dev_cache *c, struct cache_entry *e,
 	TAILQ_INSERT_TAIL(out, e, link);
 }
 
+void cache_revoke(struct dev_cache *c, struct cache_entry *e,
+		  struct cache_list *out)
+{
+	if (e->state == CACHE_KEPT) {
+		leave(c, e, out);
+		c->stats.invalidations++;
+	}
+	cache_drop(c, e, out);
+}
+
 bool cache_evict(struct dev_cache *c, struct cache_list *out)
 {
 	struct cache_entry *e = TAILQ_LAST(&c->idle, cache_list);

@@ -128,6 +128,13 @@ void verbs_reg_put(struct verbs_dev *vd, struct verbs_reg *reg)
 	*reg = (struct verbs_reg){ .mr = NULL };
 }
 
+/* A peer that was told the key may use it still. */
+static void reg_revoke(struct verbs_dev *vd, struct verbs_reg *reg)
+{
+	dev_cache_revoke(vd->cache, reg->entry);
+	*reg = (struct verbs_reg){ .mr = NULL };
+}
+
 /* ---- regions --------------------------------------------------------------- */
 
 /* What the device cannot do is not asked for: rdm does it in software. */
@@ -196,8 +203,10 @@ int verbs_mr_close(struct dev_mr *m)
 	int rc = 0;
 
 	verbs_key_remove(vd, mr);
-	if (mr->reg.mr)
+	if (mr->reg.mr && m->over)
 		verbs_reg_put(vd, &mr->reg);
+	else if (mr->reg.mr)
+		reg_revoke(vd, &mr->reg);
 	else
 		rc = ibv_dereg_mr(mr->ibv);
 	if (rc) {

@@ -179,6 +179,29 @@ static void dev_cache_put__the_last_makes_it_idle(void **state)
 	close_set(&s);
 }
 
+static void dev_cache_revoke__nobody_finds_it(void **state)
+{
+	struct dev_cache_entry *a, *b;
+	struct set s;
+
+	(void)state;
+	open_set(&s, 0, 0);
+	dev_cache_revoke(s.rig.cache, rig_get(&s.rig, s.mem, 1));
+	assert_int_equal(s.rig.live, 0);
+	a = rig_get(&s.rig, s.mem, 1);
+	b = rig_get(&s.rig, s.mem, 1);
+	dev_cache_revoke(s.rig.cache, a);
+	assert_int_equal(s.rig.live, 1);
+	assert_false(touch(&s, 0, 1));
+	assert_int_equal(s.rig.live, 2);
+	/* Revoked before, or put: the last one ends it. */
+	dev_cache_revoke(s.rig.cache, b);
+	assert_int_equal(s.rig.live, 1);
+	assert_true(touch(&s, 0, 1));
+	assert_int_equal(rig_stats(&s.rig).invalidations, 2);
+	close_set(&s);
+}
+
 static void dev_cache_put__replaced_while_held_goes_then(void **state)
 {
 	struct dev_cache_entry *e;
@@ -320,6 +343,7 @@ int main(void)
 		cmocka_unit_test(dev_cache_get__more_access_registers_again),
 		cmocka_unit_test(dev_cache_get__bad_ranges),
 		cmocka_unit_test(dev_cache_put__the_last_makes_it_idle),
+		cmocka_unit_test(dev_cache_revoke__nobody_finds_it),
 		cmocka_unit_test(dev_cache_put__replaced_while_held_goes_then),
 		cmocka_unit_test(dev_cache_get__evicts_by_count),
 		cmocka_unit_test(dev_cache_get__evicts_by_bytes),

@@ -108,6 +108,66 @@ static void dev_mr_hold__what_a_peer_may_touch(void **state)
 	assert_int_equal(dev_mr_close(mr[0]), 0);
 }
 
+static bool is_alive(const struct dev_range *range)
+{
+	struct ibv_sge sge = {
+		.addr = range->addr,
+		.length = (uint32_t)range->len,
+		.lkey = (uint32_t)range->key, /* the fake has one for both */
+	};
+
+	return fake_is_registered(&sge);
+}
+
+static struct dev_mr *brief(struct verbs *v, char *buf, struct dev_range *out)
+{
+	struct dev_mr *mr;
+
+	assert_int_equal(dev_mr_open(v->dev, buf, 4096,
+				     DEV_REMOTE_READ | DEV_MR_BRIEF, &mr),
+			 0);
+	*out = (struct dev_range){ (uintptr_t)buf, 4096, mr->key };
+	return mr;
+}
+
+/* A read of the peer may be under way: its key has to be worth nothing. */
+static void dev_mr_close__brief_that_was_broken_off(void **state)
+{
+	static _Alignas(4096) char buf[4096];
+	struct verbs *v = *state;
+	struct dev_range range;
+	struct dev_mr *mr;
+
+	mr = brief(v, buf, &range);
+	mr->over = true;
+	assert_int_equal(dev_mr_close(mr), 0);
+	mr = brief(v, buf, &range);
+	assert_true(is_alive(&range));
+	assert_int_equal(dev_mr_close(mr), 0);
+	assert_false(is_alive(&range));
+}
+
+/* Others who use the same registration do so to their end, and no more. */
+static void dev_mr_close__brief_beside_another(void **state)
+{
+	static _Alignas(4096) char buf[4096];
+	struct dev_range range[3];
+	struct verbs *v = *state;
+	struct dev_mr *mr[3];
+
+	mr[0] = brief(v, buf, &range[0]);
+	mr[1] = brief(v, buf, &range[1]);
+	assert_int_equal(dev_mr_close(mr[0]), 0);
+	assert_true(is_alive(&range[1]));
+	mr[2] = brief(v, buf, &range[2]);
+	assert_int_not_equal(range[2].key, range[0].key);
+	mr[1]->over = true;
+	assert_int_equal(dev_mr_close(mr[1]), 0);
+	assert_false(is_alive(&range[0]));
+	assert_true(is_alive(&range[2]));
+	assert_int_equal(dev_mr_close(mr[2]), 0);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -116,6 +176,8 @@ int main(void)
 		CASE(dev_mr_open__limit_is_explained_once),
 		CASE(dev_mr_open__memory_that_is_read_only),
 		CASE(dev_mr_hold__what_a_peer_may_touch),
+		CASE(dev_mr_close__brief_that_was_broken_off),
+		CASE(dev_mr_close__brief_beside_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
