@@ -44,6 +44,13 @@ static void channel_close(struct verbs_cq *cq)
 	cq->channel = NULL;
 }
 
+/* One of these capabilities less, that which costs the least first; 0: none. */
+static uint32_t one_less(uint32_t caps)
+{
+	return caps & VERBS_CAP_UNSOLICITED ? caps & ~VERBS_CAP_UNSOLICITED : 0;
+}
+
+/* Kernel, library and device may disagree about what they know. */
 static int create(struct verbs_dev *vd, struct verbs_cq *cq, uint32_t cqe)
 {
 	struct ibv_cq_init_attr_ex attr = {
@@ -52,15 +59,22 @@ static int create(struct verbs_dev *vd, struct verbs_cq *cq, uint32_t cqe)
 		.channel = cq->channel,
 		.wc_flags = IBV_WC_STANDARD_FLAGS,
 	};
-	struct efadv_cq_init_attr efa = {
-		.wc_flags = verbs_lib_wc_flags(vd->caps),
-	};
+	uint32_t caps = (vd->caps & VERBS_CAP_SGID) |
+			(vd->extra.unsolicited ? VERBS_CAP_UNSOLICITED : 0);
 
-	cq->ibv = efadv_create_cq(vd->ctx, &attr, &efa, sizeof(efa));
+	for (;; caps = one_less(caps)) {
+		struct efadv_cq_init_attr efa = {
+			.wc_flags = verbs_lib_wc_flags(caps),
+		};
+
+		cq->ibv = efadv_create_cq(vd->ctx, &attr, &efa, sizeof(efa));
+		if (cq->ibv || errno != EOPNOTSUPP || !caps)
+			break;
+	}
 	if (cq->ibv) {
 		cq->efa = efadv_cq_from_ibv_cq_ex(cq->ibv);
-		cq->sgid = cq->efa && (vd->caps & VERBS_CAP_SGID);
-		cq->unsolicited = cq->efa && vd->extra.unsolicited;
+		cq->sgid = cq->efa && (caps & VERBS_CAP_SGID);
+		cq->unsolicited = cq->efa && (caps & VERBS_CAP_UNSOLICITED);
 		return 0;
 	}
 	if (errno != EOPNOTSUPP)

@@ -59,6 +59,7 @@ static struct ibv_qp *create(struct verbs_qp *qp,
  * With all that the device has, else the plain kind: kernel, library and
  * device may disagree about what they know. Wide requests take two places.
  * Where the user posts the receives it is his choice whether writes use them.
+ * Entries of those that use none have to tell so, which a queue may not.
  */
 static int create_any(struct verbs_qp *qp, bool unsolicited)
 {
@@ -68,7 +69,11 @@ static int create_any(struct verbs_qp *qp, bool unsolicited)
 	struct verbs_extra extra = vd->extra;
 	uint32_t depth = qp->tx_depth;
 
-	if (qp->qp.type != DEV_QP_RDM) {
+	if (unsolicited && !qp->cq->unsolicited)
+		return -EOPNOTSUPP;
+	if (qp->qp.type == DEV_QP_RDM) {
+		extra.unsolicited = qp->cq->unsolicited;
+	} else {
 		extra = plain;
 		extra.unsolicited = unsolicited;
 	}

@@ -64,6 +64,7 @@ void fake_reset(void)
 			  .active_speed = 64,
 			  .active_width = 2 },
 		.max_cqe = 32768,
+		.cq_flags = UINT64_MAX,
 		.comp_vectors = 1,
 		.fork = IBV_FORK_UNNEEDED,
 		.max_ahs = 256,
@@ -459,7 +460,7 @@ struct ibv_cq_ex *efadv_create_cq(struct ibv_context *ctx,
 {
 	struct fake_cq *cq;
 
-	if (fake_config.no_efa_cq) {
+	if (fake_config.no_efa_cq || efa->wc_flags & ~fake_config.cq_flags) {
 		errno = EOPNOTSUPP;
 		return NULL;
 	}
@@ -497,9 +498,18 @@ struct ibv_qp *efadv_create_qp_ex(struct ibv_context *ctx,
 				  struct ibv_qp_init_attr_ex *attr,
 				  struct efadv_qp_init_attr *efa, uint32_t size)
 {
+	size_t flags_at = offsetof(struct efadv_qp_init_attr, driver_qp_type) +
+			  sizeof(efa->driver_qp_type);
+	struct ibv_qp *qp;
+
 	assert(attr->qp_type == IBV_QPT_DRIVER &&
 	       efa->driver_qp_type == EFADV_QP_DRIVER_TYPE_SRD);
-	return qp_new(ctx, attr, true);
+	qp = qp_new(ctx, attr, true);
+	/* They follow; older headers call them reserved. */
+	if (qp)
+		memcpy(&((struct fake_qp *)qp)->flags,
+		       (const char *)efa + flags_at, sizeof(uint16_t));
+	return qp;
 }
 
 struct ibv_qp_ex *ibv_qp_to_qp_ex(struct ibv_qp *ibv)

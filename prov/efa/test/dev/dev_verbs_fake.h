@@ -33,6 +33,7 @@ struct fake_config {
 	uint32_t max_cqe;
 	int comp_vectors;
 	bool no_efa_cq; /* efadv_create_cq: EOPNOTSUPP */
+	uint64_t cq_flags; /* wc_flags that it knows; else the same */
 	int fork; /* enum ibv_fork_status */
 	int max_ahs; /* then ENOMEM */
 	int max_mrs; /* then ENOMEM */
@@ -75,6 +76,7 @@ struct fake_qp {
 	struct fake_cq *cq;
 	struct ibv_qp_init_attr_ex attr;
 	bool srd;
+	uint16_t flags; /* of efadv_qp_init_attr */
 	uint32_t qkey, rnr_retry;
 	STAILQ_HEAD(, fake_wr) sends; /* oldest first */
 	STAILQ_HEAD(, fake_recv) recvs;

@@ -35,6 +35,30 @@ static int setup_old(void **state)
 	return setup_caps(state, VERBS_CAP_RNR_RETRY);
 }
 
+static struct verbs *open_with(uint64_t cq_flags)
+{
+	struct verbs *v = calloc(1, sizeof(*v));
+
+	assert_non_null(v);
+	fake_reset();
+	fake_config.efa.device_caps |= VERBS_CAP_UNSOLICITED;
+	fake_config.cq_flags = cq_flags;
+	verbs_setup(v, DEV_QP_RDM);
+	return v;
+}
+
+static int setup_whole(void **state)
+{
+	*state = open_with(UINT64_MAX);
+	return 0;
+}
+
+static int setup_sgid_alone(void **state)
+{
+	*state = open_with(EFADV_WC_EX_WITH_SGID);
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	verbs_teardown(*state);
@@ -62,6 +86,46 @@ static void dev_srd_open__what_the_device_cannot(void **state)
 	assert_int_equal(dev_srd_open(v->dev, &srd, v->cq, &qp), -ENOSYS);
 	srd.rnr_retries = DEV_RNR_FOREVER;
 	srd.unsolicited = true;
+	assert_int_equal(dev_srd_open(v->dev, &srd, v->cq, &qp), -EOPNOTSUPP);
+}
+
+static void assert_stranger_is_known(struct verbs *v)
+{
+	struct fake_sender from = { .ahn = FAKE_AHN_NONE, .qpn = 5 };
+	struct dev_addr addr;
+	struct dev_wc wc[2];
+
+	verbs_gid(from.gid, 0xbb);
+	fake_arrive(v->hw, &from, "x", 1, NULL);
+	assert_int_equal(dev_poll(v->cq, wc, 2), 1);
+	assert_int_equal(dev_source(v->qp, wc[0].source, &addr), 0);
+	assert_memory_equal(addr.gid, from.gid, sizeof(from.gid));
+	dev_give_back(v->cq);
+}
+
+/* In a build whose header knows of them. */
+static void dev_qp_open__unsolicited(void **state)
+{
+	struct verbs *v = *state;
+	bool known = v->dev->info.caps & DEV_CAP_UNSOLICITED;
+
+	assert_int_equal(v->hw->flags, known);
+	assert_stranger_is_known(v);
+}
+
+/* Entries do not tell what used no receive: then everything has to use one. */
+static void dev_cq_open__one_flag_less(void **state)
+{
+	const struct dev_srd srd = {
+		.qkey = 1,
+		.rnr_retries = DEV_RNR_FOREVER,
+		.unsolicited = true,
+	};
+	struct verbs *v = *state;
+	struct dev_qp *qp;
+
+	assert_int_equal(v->hw->flags, 0);
+	assert_stranger_is_known(v);
 	assert_int_equal(dev_srd_open(v->dev, &srd, v->cq, &qp), -EOPNOTSUPP);
 }
 
@@ -167,12 +231,15 @@ static void dev_post__rdma(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define OLD(test) cmocka_unit_test_setup_teardown(test, setup_old, teardown)
+#define WITH(setup, test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(dev_srd_open__nothing_is_posted),
 		OLD(dev_srd_open__what_the_device_cannot),
+		WITH(setup_whole, dev_qp_open__unsolicited),
+		WITH(setup_sgid_alone, dev_cq_open__one_flag_less),
 		CASE(dev_post_recv__message_without_prefix),
 		CASE(dev_poll__written_names_the_receive),
 		OLD(dev_poll__hardware_without_endless_tries),
