@@ -8,6 +8,7 @@
 #include "dev/dev.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "dev_rail.h"
 #include "dev_soft.h"
@@ -56,8 +57,8 @@ static int open_verbs(const struct dev_info *info,
 	return rc;
 }
 
-int dev_open(const struct dev_info *info, const struct dev_config *config,
-	     struct dev **dev)
+static int open_kind(const struct dev_info *info,
+		     const struct dev_config *config, struct dev **dev)
 {
 	switch (info->kind) {
 	case DEV_KIND_SOFT:
@@ -69,4 +70,28 @@ int dev_open(const struct dev_info *info, const struct dev_config *config,
 		break;
 	}
 	return -ENODEV;
+}
+
+/* Processes and their memory are best near the card. */
+static void tell_place(const struct dev_info *info)
+{
+	const struct dev_card *card = &info->card;
+	char node[32] = "";
+
+	if (!card->has_pci)
+		return;
+	if (card->has_numa)
+		snprintf(node, sizeof(node), ", NUMA node %u", card->numa);
+	u_info("%s: PCI %04x:%02x:%02x.%x%s", info->name, card->pci_domain,
+	       card->pci_bus, card->pci_slot, card->pci_function, node);
+}
+
+int dev_open(const struct dev_info *info, const struct dev_config *config,
+	     struct dev **dev)
+{
+	int rc = open_kind(info, config, dev);
+
+	if (!rc)
+		tell_place(&(*dev)->info);
+	return rc;
 }

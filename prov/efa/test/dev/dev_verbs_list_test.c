@@ -13,6 +13,7 @@
 
 #include "dev/dev_verbs.h"
 #include "dev/dev_verbs_sysfs.h"
+#include "util/u_log.h"
 
 static int setup(void **state)
 {
@@ -165,21 +166,42 @@ static void write_file(const char *dir, const char *name, const char *text)
 	fclose(f);
 }
 
+/* A device of the system at 0001:a0:1f.3, node 1. */
+struct tree {
+	char dir[32];
+	char card[64], device[64], driver[80], numa[80];
+};
+
+static void make_tree(struct tree *t)
+{
+	strcpy(t->dir, "/tmp/efa-sysfs-XXXXXX");
+	assert_non_null(mkdtemp(t->dir));
+	snprintf(t->card, sizeof(t->card), "%s/0001:a0:1f.3", t->dir);
+	snprintf(t->device, sizeof(t->device), "%s/device", t->dir);
+	snprintf(t->driver, sizeof(t->driver), "%s/driver", t->card);
+	snprintf(t->numa, sizeof(t->numa), "%s/numa_node", t->card);
+	assert_int_equal(mkdir(t->card, 0700), 0);
+	assert_int_equal(symlink("0001:a0:1f.3", t->device), 0);
+	assert_int_equal(symlink("../../bus/pci/drivers/efa", t->driver), 0);
+	write_file(t->card, "numa_node", "1\n");
+}
+
+static void remove_tree(const struct tree *t)
+{
+	unlink(t->numa);
+	unlink(t->driver);
+	unlink(t->device);
+	rmdir(t->card);
+	rmdir(t->dir);
+}
+
 static void verbs_sysfs_read__card_on_the_bus(void **state)
 {
-	char dir[] = "/tmp/efa-sysfs-XXXXXX", at[128], card_dir[64];
 	struct dev_card card = { .driver = "" };
+	struct tree tree;
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(card_dir, sizeof(card_dir), "%s/0001:a0:1f.3", dir);
-	assert_int_equal(mkdir(card_dir, 0700), 0);
-	snprintf(at, sizeof(at), "%s/device", dir);
-	assert_int_equal(symlink("0001:a0:1f.3", at), 0);
-	write_file(card_dir, "numa_node", "1\n");
-	snprintf(at, sizeof(at), "%s/driver", card_dir);
-	assert_int_equal(symlink("../../bus/pci/drivers/efa", at), 0);
-
-	verbs_sysfs_read(dir, &card);
+	make_tree(&tree);
+	verbs_sysfs_read(tree.dir, &card);
 	assert_true(card.has_pci);
 	assert_int_equal(card.pci_domain, 1);
 	assert_int_equal(card.pci_bus, 0xa0);
@@ -188,14 +210,7 @@ static void verbs_sysfs_read__card_on_the_bus(void **state)
 	assert_true(card.has_numa);
 	assert_int_equal(card.numa, 1);
 	assert_string_equal(card.driver, "efa");
-
-	unlink(at);
-	snprintf(at, sizeof(at), "%s/numa_node", card_dir);
-	unlink(at);
-	rmdir(card_dir);
-	snprintf(at, sizeof(at), "%s/device", dir);
-	unlink(at);
-	rmdir(dir);
+	remove_tree(&tree);
 }
 
 static void verbs_sysfs_read__nothing_there(void **state)
@@ -249,6 +264,33 @@ static void dev_verbs_open__fork(void **state)
 	free(list);
 }
 
+static bool told_place;
+
+static void note(enum u_log_level level, const char *line)
+{
+	told_place |= level == U_LOG_INFO &&
+		      !strcmp(line, "efa_0: PCI 0001:a0:1f.3, NUMA node 1");
+}
+
+static void dev_open__tells_where_the_card_is(void **state)
+{
+	struct dev_config config = { .choice = DEV_AUTO };
+	struct dev_info *list;
+	struct tree tree;
+	struct dev *dev;
+
+	make_tree(&tree);
+	fake_config.sysfs = tree.dir;
+	u_log_set_sink(note);
+	assert_int_equal(list_of("efa_0", &list), 1);
+	assert_int_equal(dev_open(&list[0], &config, &dev), 0);
+	u_log_set_sink(NULL);
+	assert_true(told_place);
+	dev_close(dev);
+	free(list);
+	remove_tree(&tree);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -265,6 +307,7 @@ int main(void)
 		CASE(verbs_sysfs_read__nothing_there),
 		CASE(dev_verbs_open__the_named_one),
 		CASE(dev_verbs_open__fork),
+		CASE(dev_open__tells_where_the_card_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
