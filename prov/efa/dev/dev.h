@@ -57,7 +57,8 @@ enum dev_caps {
 
 /* The card under a device; all zero where there is none. */
 struct dev_card {
-	uint32_t vendor; /* PCI vendor */
+	uint32_t vendor; /* PCI vendor; UD: what the driver says, mostly that of
+			    the card's MAC address */
 	uint32_t part; /* the vendor's number of the kind of card */
 	uint32_t revision;
 	char driver[32];
@@ -88,6 +89,7 @@ struct dev_info {
 	uint32_t link_mtu; /* bytes, of the link below */
 	char link_addr[64]; /* text */
 	bool up;
+	bool infiniband; /* the link; else Ethernet */
 	char ifname[DEV_NAME_MAX]; /* soft: the interface; UD: the same, or "" */
 	struct dev_card card;
 };

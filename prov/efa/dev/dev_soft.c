@@ -26,12 +26,16 @@
  */
 #define READ_MIN_RING 65536
 
-/* Where the NIC sits; soft-RoCE sits nowhere. */
-static void card_find(const char *verbs, struct dev_card *card)
+/* What the NIC is and where it sits; soft-RoCE sits nowhere. */
+static void card_find(const struct nic_info *ni, struct dev_card *card)
 {
 	char path[32 + DEV_NAME_MAX];
 
-	snprintf(path, sizeof(path), "/sys/class/infiniband/%s", verbs);
+	card->vendor = ni->vendor;
+	card->part = ni->part;
+	card->revision = ni->revision;
+	memcpy(card->firmware, ni->firmware, sizeof(card->firmware));
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s", ni->verbs);
 	verbs_sysfs_read(path, card);
 }
 
@@ -60,9 +64,10 @@ static void soft_info(const struct nic_info *ni, struct dev_info *info)
 		.speed = ni->speed,
 		.link_mtu = ni->link_mtu,
 		.up = ni->up,
+		.infiniband = ni->infiniband,
 	};
 	if (ud)
-		card_find(ni->verbs, &info->card);
+		card_find(ni, &info->card);
 	memcpy(info->gid, ni->gid, sizeof(info->gid));
 	memcpy(info->name, ni->name, sizeof(info->name));
 	memcpy(info->ifname, ni->ifname, sizeof(info->ifname));

@@ -205,7 +205,8 @@ struct fid_nic *efa_nic_new(const struct dev_info *dev)
 	nic->link.state = dev->up ? FI_LINK_UP : FI_LINK_DOWN;
 	if (!fill_device(&nic->device, dev) ||
 	    !copy(&nic->link.address, address) ||
-	    !copy(&nic->link.network_type, "Ethernet")) {
+	    !copy(&nic->link.network_type,
+		  dev->infiniband ? "InfiniBand" : "Ethernet")) {
 		nic_close(&nic->fid.fid);
 		return NULL;
 	}

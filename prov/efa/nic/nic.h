@@ -59,6 +59,10 @@ struct nic_info {
 	uint64_t speed; /* bits a second; 0 unknown */
 	uint8_t mac[6];
 	bool up;
+	bool infiniband; /* else Ethernet */
+	/* RDMA: of the card, as its driver says; else 0 and "" */
+	uint32_t vendor, part, revision;
+	char firmware[64];
 };
 
 /*

@@ -21,8 +21,13 @@ static void port_info(const struct wire_ud_info *port, struct nic_info *info)
 		.link_mtu = port->mtu,
 		.speed = port->speed,
 		.up = true,
+		.infiniband = port->infiniband,
+		.vendor = port->vendor,
+		.part = port->part,
+		.revision = port->revision,
 	};
 	memcpy(info->gid, port->gid, sizeof(info->gid));
+	memcpy(info->firmware, port->firmware, sizeof(info->firmware));
 	snprintf(info->verbs, sizeof(info->verbs), "%s", port->device);
 	snprintf(info->ifname, sizeof(info->ifname), "%s", port->ifname);
 	if (port->port == 1)

@@ -44,6 +44,9 @@ struct wire_ud_info {
 	bool infiniband;
 	uint32_t mtu; /* bytes of a packet */
 	uint64_t speed; /* bits a second; 0: unknown */
+	/* Of the card, as its driver says; from wire_ud_list alone. */
+	uint32_t vendor, part, revision;
+	char firmware[64];
 };
 
 /*

@@ -226,6 +226,15 @@ static void tell_port(const char *device, uint8_t port, int rc,
 		       device, port, info->mtu, WIRE_UD_MTU_MIN);
 }
 
+static void fill_card(const struct ibv_device_attr *attr,
+		      struct wire_ud_info *info)
+{
+	info->vendor = attr->vendor_id;
+	info->part = attr->vendor_part_id;
+	info->revision = attr->hw_ver;
+	snprintf(info->firmware, sizeof(info->firmware), "%.63s", attr->fw_ver);
+}
+
 static int list_device(struct ibv_device *device, struct found *f)
 {
 	const char *name = ibv_get_device_name(device);
@@ -245,6 +254,7 @@ static int list_device(struct ibv_device *device, struct found *f)
 		attr.phys_port_cnt = 0;
 	for (uint8_t port = 1; port <= attr.phys_port_cnt && !rc; port++) {
 		err = wire_ud_port(ctx, port, NULL, &info, &index);
+		fill_card(&attr, &info);
 		tell_port(name, port, err, &info);
 		if (!err && info.mtu >= WIRE_UD_MTU_MIN)
 			rc = found_add(f, &info);

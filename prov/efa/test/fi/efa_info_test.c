@@ -277,6 +277,25 @@ static void nic__of_a_card(void **state)
 	assert_int_equal(fi_close(&nic->fid), 0);
 }
 
+static void nic__of_infiniband(void **state)
+{
+	const struct dev_info dev = {
+		.name = "mlx5_0",
+		.kind = DEV_KIND_UD,
+		.version = 0xefa0,
+		.infiniband = true,
+		.card = { .vendor = 0x2c9, .part = 4119 },
+	};
+	struct fid_nic *nic = efa_nic_new(&dev);
+
+	(void)state;
+	assert_non_null(nic);
+	assert_string_equal(nic->device_attr->device_id, "0x1017");
+	assert_string_equal(nic->device_attr->vendor_id, "0x2c9");
+	assert_string_equal(nic->link_attr->network_type, "InfiniBand");
+	assert_int_equal(fi_close(&nic->fid), 0);
+}
+
 static void find__knows_both_domains_of_a_device(void **state)
 {
 	struct dev_info dev;
@@ -319,6 +338,7 @@ int main(void)
 		TEST(nic__has_all_parts_and_can_be_copied),
 		TEST(nic__text_is_appended),
 		TEST(nic__of_a_card),
+		TEST(nic__of_infiniband),
 		TEST(find__knows_both_domains_of_a_device),
 	};
 

@@ -103,7 +103,11 @@ static struct fake_device *device_of(struct ibv_context *ctx)
 int ibv_query_device(struct ibv_context *ctx, struct ibv_device_attr *attr)
 {
 	(void)ctx;
-	*attr = (struct ibv_device_attr){ .phys_port_cnt = 1,
+	*attr = (struct ibv_device_attr){ .fw_ver = "16.35.2000",
+					  .vendor_id = 0x2c9,
+					  .vendor_part_id = 4119,
+					  .hw_ver = 2,
+					  .phys_port_cnt = 1,
 					  .max_qp_wr = FAKE_RQ,
 					  .max_cqe = FAKE_CQE };
 	return 0;
