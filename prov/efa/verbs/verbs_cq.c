@@ -4,6 +4,9 @@
  *
  * A ring that is full loses entries, as the device's does: a program has to
  * make it as deep as what it posts.
+ *
+ * I1: whoever has an entry holds cq->lock, or cq->poll, until he needs its
+ * queue pair no more: another thread may destroy it.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -75,23 +78,42 @@ void verbs_cq_push(struct verbs_cq *cq, const struct verbs_cqe *e)
 	u_unlock(&cq->lock);
 }
 
-bool verbs_cq_pop(struct verbs_cq *cq, struct verbs_cqe *e)
+/* Under the lock. False: there is none. */
+static bool ring_next(struct verbs_cq *cq, struct verbs_cqe *e)
 {
 	bool found = false;
 
-	/* An entry that this does not see yet is found by the next poll. */
-	if (atomic_load_explicit(&cq->head, memory_order_relaxed) ==
-	    atomic_load_explicit(&cq->tail, memory_order_relaxed))
-		return false;
-	u_lock(&cq->lock);
-	atomic_store_explicit(&cq->idle, 0, memory_order_relaxed);
 	while (!found && cq->head != cq->tail) {
 		*e = cq->ring[cq->head & cq->mask];
 		cq->head++;
 		found = e->qp != NULL;
 	}
+	return found;
+}
+
+/* An entry that this does not see yet is found by the next poll. */
+static bool ring_is_empty(const struct verbs_cq *cq)
+{
+	return atomic_load_explicit(&cq->head, memory_order_relaxed) ==
+	       atomic_load_explicit(&cq->tail, memory_order_relaxed);
+}
+
+static void ring_polled(struct verbs_cq *cq)
+{
+	atomic_store_explicit(&cq->idle, 0, memory_order_relaxed);
 	if (u_unlikely(cq->events) && cq->head == cq->tail)
 		verbs_channel_cancel(cq);
+}
+
+bool verbs_cq_pop(struct verbs_cq *cq, struct verbs_cqe *e)
+{
+	bool found;
+
+	if (ring_is_empty(cq))
+		return false;
+	u_lock(&cq->lock);
+	found = ring_next(cq, e);
+	ring_polled(cq);
 	u_unlock(&cq->lock);
 	return found;
 }
@@ -106,13 +128,16 @@ void verbs_cqe_free(const struct verbs_cqe *e)
 					  memory_order_relaxed);
 }
 
+/* An entry that somebody reads is waited for: its queue pair may not go (I1). */
 void verbs_cq_purge(struct verbs_cq *cq, const struct verbs_qp *qp)
 {
+	u_lock(&cq->poll);
 	u_lock(&cq->lock);
 	for (uint32_t i = cq->head; i != cq->tail; i++)
 		if (cq->ring[i & cq->mask].qp == qp)
 			cq->ring[i & cq->mask].qp = NULL;
 	u_unlock(&cq->lock);
+	u_unlock(&cq->poll);
 }
 
 void verbs_cq_drive(struct verbs_cq *cq)
@@ -162,8 +187,13 @@ static int cq_take(struct verbs_cq *cq, int n, struct ibv_wc *wc)
 	struct verbs_cqe e;
 	int k = 0;
 
-	while (k < n && verbs_cq_pop(cq, &e))
+	if (ring_is_empty(cq))
+		return 0;
+	u_lock(&cq->lock);
+	while (k < n && ring_next(cq, &e))
 		cqe_to_wc(&e, &wc[k++]);
+	ring_polled(cq);
+	u_unlock(&cq->lock);
 	return k;
 }
 

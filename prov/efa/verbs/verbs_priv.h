@@ -402,13 +402,13 @@ uint16_t verbs_gids_find(struct verbs_gids *g, const uint8_t gid[16]);
 
 void verbs_cq_push(struct verbs_cq *cq, const struct verbs_cqe *e);
 
-/* Takes the oldest entry; false: there is none. */
+/* Under cq->poll. Takes the oldest entry; false: there is none. */
 bool verbs_cq_pop(struct verbs_cq *cq, struct verbs_cqe *e);
 
-/* The request or receive of an entry may be posted again. */
+/* The request or receive of an entry may be posted again (I1 of verbs_cq.c). */
 void verbs_cqe_free(const struct verbs_cqe *e);
 
-/* Entries of a queue pair that ends are not seen any more. */
+/* Entries of a queue pair that ends are not seen any more, nor is one read. */
 void verbs_cq_purge(struct verbs_cq *cq, const struct verbs_qp *qp);
 
 /* Drives the queue pairs of a queue, unless somebody does already. */

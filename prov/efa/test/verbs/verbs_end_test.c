@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * verbs_end_test.c - what ends while somebody still uses it
+ */
+#include "verbs_fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "nic/nic.h"
+
+#define ROUNDS 100
+
+static int setup_end(void **state)
+{
+	struct vt *t;
+
+	if (vt_setup(state))
+		return -1;
+	t = *state;
+	vt_open_end(&t->a);
+	return 0;
+}
+
+#define END(f) cmocka_unit_test_setup_teardown(f, setup_end, vt_teardown)
+
+/* --- queue pairs --- */
+
+/* A receive that has an entry at once, as no key is 1. */
+static void recv_bad_key(struct vt_end *e, uint64_t id)
+{
+	struct ibv_sge sge = { (uintptr_t)e->buf, 8, 1 };
+	struct ibv_recv_wr *bad,
+		wr = { .wr_id = id, .sg_list = &sge, .num_sge = 1 };
+
+	assert_int_equal(ibv_post_recv(e->qp, &wr, &bad), 0);
+}
+
+struct poller {
+	struct ibv_cq *cq;
+	_Atomic bool stop;
+	int entries; /* until it is joined */
+};
+
+static void *poll_until_stop(void *arg)
+{
+	struct poller *p = arg;
+	struct ibv_wc wc[4];
+
+	while (!p->stop)
+		p->entries += ibv_poll_cq(p->cq, 4, wc);
+	return NULL;
+}
+
+/* What a sanitizer is to look at: the poller has entries of what is freed. */
+static void ibv_destroy_qp__while_another_thread_polls(void **state)
+{
+	struct vt *t = *state;
+	struct poller p = { .cq = ibv_cq_ex_to_cq(t->a.cq) };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, poll_until_stop, &p), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		t->a.qp = vt_create_qp(&t->a, false);
+		assert_non_null(t->a.qp);
+		vt_to_rts(t->a.qp, 7);
+		for (int k = 0; k < VT_DEPTH; k++)
+			recv_bad_key(&t->a, 0);
+		assert_int_equal(ibv_destroy_qp(t->a.qp), 0);
+		t->a.qp = NULL;
+	}
+	p.stop = true;
+	pthread_join(thread, NULL);
+	assert_in_range(p.entries, 0, ROUNDS * VT_DEPTH);
+}
+
+struct destroyer {
+	struct ibv_qp *qp;
+	_Atomic bool done;
+};
+
+static void *destroy_qp(void *arg)
+{
+	struct destroyer *d = arg;
+
+	if (!ibv_destroy_qp(d->qp))
+		d->done = true;
+	return NULL;
+}
+
+static void ibv_destroy_qp__waits_for_who_reads_an_entry(void **state)
+{
+	struct vt *t = *state;
+	struct ibv_poll_cq_attr none = { 0 };
+	struct destroyer d = { 0 };
+	pthread_t thread;
+
+	d.qp = t->a.qp = vt_create_qp(&t->a, true);
+	vt_to_rts(t->a.qp, 7);
+	recv_bad_key(&t->a, 3);
+	recv_bad_key(&t->a, 4);
+	t->a.qp = NULL;
+	assert_int_equal(ibv_start_poll(t->a.cq, &none), 0);
+	assert_int_equal(pthread_create(&thread, NULL, destroy_qp, &d), 0);
+	usleep(20000);
+	assert_false(d.done);
+	assert_int_equal(t->a.cq->wr_id, 3);
+	ibv_end_poll(t->a.cq);
+	pthread_join(thread, NULL);
+	assert_true(d.done);
+	assert_int_equal(ibv_start_poll(t->a.cq, &none), ENOENT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		END(ibv_destroy_qp__while_another_thread_polls),
+		END(ibv_destroy_qp__waits_for_who_reads_an_entry),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
