@@ -289,6 +289,12 @@ int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len);
 int nic_post_recvv(struct nic_qp *qp, uint64_t id, const struct iovec *iov,
 		   int iovcnt);
 
+/*
+ * Local memory goes: it is touched no more, and when a packet comes for the nth
+ * oldest receive that ends with NIC_BAD_LKEY. nth: from 0, less than are posted.
+ */
+void nic_recv_revoke(struct nic_qp *qp, uint32_t nth);
+
 /* Takes back the oldest receive. -ENOENT: none is posted. */
 int nic_unpost_recv(struct nic_qp *qp, uint64_t *id);
 
@@ -297,7 +303,8 @@ enum nic_wc_op {
 	NIC_WC_READ,
 	NIC_WC_WRITE,
 	NIC_WC_RECV, /* RDM: data is lent; else it lies in the buffer `id`, or
-			status says NIC_TOO_LONG: more came than it holds */
+			status says why not: NIC_TOO_LONG more came than it
+			holds, NIC_BAD_LKEY */
 	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes; SRD: id of
 			   the receive that it used up, if any */
 	NIC_WC_GONE, /* a peer has died or closed, and if it was long ago: id is

@@ -183,7 +183,8 @@ struct nic_arrival {
 struct nic_recv {
 	uint64_t id;
 	uint32_t len; /* bytes of all elements */
-	uint32_t niov;
+	uint16_t niov;
+	bool revoked; /* its memory is not ours to touch */
 	struct iovec iov[NIC_RECV_IOV];
 };
 
@@ -428,6 +429,10 @@ static inline const struct nic_recv *nic_recv_next(const struct nic_qp *qp)
 /* The payload of a record, or false: it is no send. */
 bool nic_recv_payload(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 		      struct nic_arrival *a);
+
+/* The next receive ends so, without a byte of what came; 1. */
+int nic_recv_refuse(struct nic_qp *qp, const struct nic_arrival *a,
+		    enum nic_status status, struct nic_wc *wc);
 
 /* The next receive gets `skip` zeroes and the arrival, which fit. */
 void nic_recv_fill(struct nic_qp *qp, const struct nic_arrival *a,

@@ -20,7 +20,8 @@ int nic_post_recvv(struct nic_qp *qp, uint64_t id, const struct iovec *iov,
 		return -EAGAIN;
 	r = &qp->recv[qp->recv_tail % NIC_RECVS];
 	r->id = id;
-	r->niov = (uint32_t)iovcnt;
+	r->niov = (uint16_t)iovcnt;
+	r->revoked = false;
 	for (int i = 0; i < iovcnt; i++) {
 		r->iov[i] = iov[i];
 		len += u_min(iov[i].iov_len, INT32_MAX);
@@ -35,6 +36,12 @@ int nic_post_recvv(struct nic_qp *qp, uint64_t id, const struct iovec *iov,
 int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len)
 {
 	return nic_post_recvv(qp, id, &(struct iovec){ buf, len }, 1);
+}
+
+void nic_recv_revoke(struct nic_qp *qp, uint32_t nth)
+{
+	assert(nth < nic_posted(qp));
+	qp->recv[(qp->recv_head + nth) % NIC_RECVS].revoked = true;
 }
 
 int nic_unpost_recv(struct nic_qp *qp, uint64_t *id)
@@ -72,6 +79,19 @@ bool nic_recv_payload(struct nic_qp *qp, const struct wire_shm_pkt *pkt,
 		.has_imm = pkt->word == NIC_PKT_SEND_IMM,
 	};
 	return true;
+}
+
+U_COLD int nic_recv_refuse(struct nic_qp *qp, const struct nic_arrival *a,
+			   enum nic_status status, struct nic_wc *wc)
+{
+	*wc = (struct nic_wc){
+		.id = nic_recv_next(qp)->id,
+		.source = a->source,
+		.op = NIC_WC_RECV,
+		.status = (uint8_t)status,
+	};
+	qp->recv_head++;
+	return 1;
 }
 
 /* More than one element, or a prefix that no single one holds with the rest. */

@@ -97,17 +97,12 @@ int nic_srd_take(struct nic_qp *qp, const struct nic_arrival *a,
 		srd_unsolicited(a, wc);
 		return 1;
 	}
-	if (u_unlikely(a->op == NIC_WC_RECV && a->len > r->len)) {
-		*wc = (struct nic_wc){
-			.id = r->id,
-			.source = a->source,
-			.op = NIC_WC_RECV,
-			.status = NIC_TOO_LONG,
-		};
-		qp->recv_head++;
-	} else {
+	if (u_unlikely(a->op == NIC_WC_RECV && r->revoked))
+		nic_recv_refuse(qp, a, NIC_BAD_LKEY, wc);
+	else if (u_unlikely(a->op == NIC_WC_RECV && a->len > r->len))
+		nic_recv_refuse(qp, a, NIC_TOO_LONG, wc);
+	else
 		nic_recv_fill(qp, a, 0, wc);
-	}
 	srd_count_posted(qp);
 	return 1;
 }

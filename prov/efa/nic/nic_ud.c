@@ -21,6 +21,8 @@ int nic_ud_take(struct nic_qp *qp, const struct nic_arrival *a,
 
 	if (a->len > NIC_MTU)
 		return nic_bad_packet(qp);
+	if (u_unlikely(nic_posted(qp) && r->revoked))
+		return nic_recv_refuse(qp, a, NIC_BAD_LKEY, wc);
 	if (!nic_posted(qp) || !r->niov || r->iov[0].iov_len < NIC_UD_PREFIX ||
 	    a->len > r->len - NIC_UD_PREFIX) {
 		qp->stats.ud_dropped++;

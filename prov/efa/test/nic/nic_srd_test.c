@@ -122,6 +122,24 @@ static void nic_srd_take__payload_and_imm(void **state)
 	}
 }
 
+static void nic_recv_revoke__ends_one_receive(void **state)
+{
+	struct nt *t = *state;
+	char buf[3] = "abc";
+	struct nic_wc *wc;
+
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(nic_post_recv(t->b.qp, i, &buf[i], 1), 0);
+	nic_recv_revoke(t->b.qp, 1);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(send_to_end(t, i, 0, 0, "x", 1), NIC_OK);
+		wc = nt_wait(&t->b, NULL);
+		assert_int_equal(wc->id, i);
+		assert_int_equal(wc->status, i == 1 ? NIC_BAD_LKEY : NIC_OK);
+	}
+	assert_memory_equal(buf, "xbx", 3);
+}
+
 static void nic_srd_take__two_elements(void **state)
 {
 	struct nt *t = *state;
@@ -425,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SHM(nic_post_recv__bounded_and_taken_back),
 		EACH(nic_srd_take__payload_and_imm),
+		EACH(nic_recv_revoke__ends_one_receive),
 		EACH(nic_srd_take__two_elements),
 		EACH(nic_srd_refused__for_ever),
 		EACH(nic_srd_refused__retries_end),
