@@ -265,22 +265,37 @@ VERBS_EXPORT int ibv_rereg_mr(struct ibv_mr *mr, int flags, struct ibv_pd *pd,
 	return IBV_REREG_MR_ERR_INPUT;
 }
 
+/* What is posted before the key is gone is found here. */
+static void mr_revoke(struct verbs_ctx *ctx, uint32_t lkey)
+{
+	struct verbs_qp *qp;
+
+	u_lock(&ctx->lock);
+	LIST_FOREACH(qp, &ctx->qps, link) {
+		u_lock(&qp->lock);
+		verbs_send_revoke(qp, lkey);
+		verbs_recv_revoke(qp, lkey);
+		u_unlock(&qp->lock);
+	}
+	u_unlock(&ctx->lock);
+}
+
 VERBS_EXPORT int ibv_dereg_mr(struct ibv_mr *m)
 {
 	struct verbs_mr *mr = u_container_of(m, struct verbs_mr, mr);
 	struct verbs_ctx *ctx;
-	struct verbs_qp *qp;
 
 	if (!verbs_is_ours(m->context))
 		return verbs_real(ibv_dereg_mr)(m);
 	ctx = verbs_ctx_of(m->context);
-	u_lock(&ctx->lock);
-	LIST_FOREACH(qp, &ctx->qps, link)
-		verbs_send_revoke(qp, m->lkey);
-	u_unlock(&ctx->lock);
+	atomic_store_explicit(&mr->key->lkey, 0, memory_order_relaxed);
+	mr_revoke(ctx, m->lkey);
 	/* A peer in the middle of a copy does not run. */
-	if (nic_mr_dereg(ctx->nic, m->rkey) == -EBUSY)
+	if (nic_mr_dereg(ctx->nic, m->rkey) == -EBUSY) {
+		atomic_store_explicit(&mr->key->lkey, m->lkey,
+				      memory_order_release);
 		return EBUSY;
+	}
 	keys_put(&ctx->keys, mr->key);
 	verbs_pd_drop(m->pd);
 	free(mr);

@@ -183,6 +183,32 @@ static bool recv_elements(struct verbs_qp *qp, const struct ibv_recv_wr *wr,
 	return true;
 }
 
+/* Where verbs_recv_revoke looks. */
+static void recv_posted(struct verbs_qp *qp, const struct ibv_recv_wr *wr)
+{
+	uint32_t *lkey =
+		qp->recv_lkey[qp->recv_tail++ & (qp->cap.max_recv_wr - 1)];
+
+	for (int i = 0; i < VERBS_MAX_RQ_SGE; i++)
+		lkey[i] = i < wr->num_sge && wr->sg_list[i].length ?
+				  wr->sg_list[i].lkey :
+				  0;
+	qp->posted++;
+}
+
+void verbs_recv_revoke(struct verbs_qp *qp, uint32_t lkey)
+{
+	uint32_t oldest = qp->recv_tail - qp->posted;
+
+	for (uint32_t i = 0; i < qp->posted; i++) {
+		const uint32_t *of =
+			qp->recv_lkey[(oldest + i) & (qp->cap.max_recv_wr - 1)];
+
+		if (of[0] == lkey || of[1] == lkey)
+			nic_recv_revoke(qp->nic, i);
+	}
+}
+
 static int recv_one(struct verbs_qp *qp, const struct ibv_recv_wr *wr)
 {
 	enum ibv_qp_state state = qp->qp.state;
@@ -198,7 +224,7 @@ static int recv_one(struct verbs_qp *qp, const struct ibv_recv_wr *wr)
 	if (u_unlikely(!recv_elements(qp, wr, iov)))
 		recv_bad_key(qp, wr->wr_id);
 	else if (!nic_post_recvv(qp->nic, wr->wr_id, iov, wr->num_sge))
-		qp->posted++;
+		recv_posted(qp, wr);
 	return 0;
 }
 

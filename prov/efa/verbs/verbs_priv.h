@@ -278,6 +278,8 @@ struct verbs_qp {
 	uint16_t pkey_index;
 	_Atomic uint32_t sq_used, rq_used; /* until polled */
 	uint32_t posted; /* receives that nic has */
+	uint32_t recv_tail; /* that it got; free-running */
+	uint32_t (*recv_lkey)[VERBS_MAX_RQ_SGE]; /* [cap.max_recv_wr] of each */
 	uint32_t polls; /* of nic; the pump compares */
 	uint32_t polls_seen; /* by the pump */
 
@@ -500,6 +502,9 @@ int verbs_post_send(struct ibv_qp *qp, struct ibv_send_wr *wr,
 int verbs_post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr,
 		    struct ibv_recv_wr **bad);
 void verbs_wr_fill(struct verbs_qp *qp);
+/* Under qp->lock: a region is no more, receives that name it leave its memory
+ * alone. */
+void verbs_recv_revoke(struct verbs_qp *qp, uint32_t lkey);
 
 static inline bool verbs_can_send(const struct verbs_qp *qp)
 {

@@ -83,7 +83,8 @@ static int qp_alloc_slots(struct verbs_qp *qp)
 	qp->slot = calloc(n, sizeof(*qp->slot));
 	qp->free_slot = calloc(n, sizeof(*qp->free_slot));
 	qp->staged = calloc(n, sizeof(*qp->staged));
-	if (!qp->slot || !qp->free_slot || !qp->staged)
+	qp->recv_lkey = calloc(qp->cap.max_recv_wr, sizeof(*qp->recv_lkey));
+	if (!qp->slot || !qp->free_slot || !qp->staged || !qp->recv_lkey)
 		return ENOMEM;
 	while (n)
 		qp->free_slot[qp->nfree++] = --n;
@@ -95,6 +96,7 @@ static void qp_free(struct verbs_qp *qp)
 	free(qp->slot);
 	free(qp->free_slot);
 	free(qp->staged);
+	free(qp->recv_lkey);
 	free(qp->source);
 	free(qp);
 }

@@ -173,7 +173,6 @@ void verbs_send_revoke(struct verbs_qp *qp, uint32_t lkey)
 {
 	bool found = false;
 
-	u_lock(&qp->lock);
 	revoke_waiting(qp, lkey);
 	for (uint32_t i = 0; i < qp->cap.max_send_wr; i++) {
 		const struct verbs_wr *wr = &qp->slot[i];
@@ -184,7 +183,6 @@ void verbs_send_revoke(struct verbs_qp *qp, uint32_t lkey)
 	}
 	if (found)
 		verbs_qp_drive_locked(qp);
-	u_unlock(&qp->lock);
 }
 
 /* --- what the device looks at --- */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "nic/nic.h"
@@ -113,11 +114,52 @@ static void ibv_destroy_qp__waits_for_who_reads_an_entry(void **state)
 	assert_int_equal(ibv_start_poll(t->a.cq, &none), ENOENT);
 }
 
+/* --- regions --- */
+
+/* Whoever touches the memory of a region that is no more ends there. */
+static void ibv_dereg_mr__ends_receives_into_it(void **state)
+{
+	struct vt *t = *state;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *memory = mmap(NULL, page, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct ibv_mr *mr =
+		ibv_reg_mr(t->b.pd, memory, page, IBV_ACCESS_LOCAL_WRITE);
+	struct ibv_sge sge[2] = {
+		{ (uintptr_t)t->b.buf, 50, t->b.mr->lkey },
+		{ (uintptr_t)memory, 100, mr->lkey },
+	};
+	struct ibv_recv_wr *bad, wr = { .sg_list = sge, .num_sge = 2 };
+	struct ibv_wc wc;
+
+	assert_int_equal(vt_recv(&t->b, 0, 0, 100), 0);
+	wr.wr_id = 1;
+	assert_int_equal(ibv_post_recv(t->b.qp, &wr, &bad), 0);
+	assert_int_equal(vt_recv(&t->b, 2, 0, 100), 0);
+	wr = (struct ibv_recv_wr){ .wr_id = 3,
+				   .sg_list = sge + 1,
+				   .num_sge = 1 };
+	assert_int_equal(ibv_post_recv(t->b.qp, &wr, &bad), 0);
+	assert_int_equal(ibv_dereg_mr(mr), 0);
+	assert_int_equal(munmap(memory, page), 0);
+	for (uint64_t i = 0; i < 4; i++) {
+		assert_int_equal(vt_send(&t->a, &t->b, i, 60), 0);
+		assert_int_equal(vt_wait(&t->a).status, IBV_WC_SUCCESS);
+		wc = vt_wait(&t->b);
+		assert_int_equal(wc.wr_id, i);
+		assert_int_equal(wc.status,
+				 i & 1 ? IBV_WC_LOC_PROT_ERR : IBV_WC_SUCCESS);
+		assert_int_equal(wc.vendor_err, i & 1 ? NIC_BAD_LKEY : NIC_OK);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		END(ibv_destroy_qp__while_another_thread_polls),
 		END(ibv_destroy_qp__waits_for_who_reads_an_entry),
+		VT_EACH(ibv_dereg_mr__ends_receives_into_it),
+		VT_UD(ibv_dereg_mr__ends_receives_into_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
