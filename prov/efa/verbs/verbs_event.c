@@ -13,6 +13,7 @@
  * whoever drives one arms it again (verbs_channel_arm).
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -153,6 +154,20 @@ static struct verbs_cq *armed_cq(struct ibv_cq *c)
 bool verbs_qp_is_armed(const struct verbs_qp *qp)
 {
 	return armed_cq(qp->qp.send_cq) || armed_cq(qp->qp.recv_cq);
+}
+
+bool verbs_channel_is_due(const struct verbs_qp *qp)
+{
+	const struct verbs_cq *cq[] = { armed_cq(qp->qp.send_cq),
+					armed_cq(qp->qp.recv_cq) };
+	struct pollfd fd[2];
+
+	for (int i = 0; i < 2; i++)
+		fd[i] = (struct pollfd){
+			.fd = cq[i] ? channel_of(cq[i])->ch.fd : -1,
+			.events = POLLIN,
+		};
+	return poll(fd, 2, 0) > 0;
 }
 
 static void channel_expect(const struct verbs_cq *cq, const struct verbs_qp *qp)

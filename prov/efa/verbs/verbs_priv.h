@@ -444,6 +444,8 @@ void verbs_channel_watch(struct verbs_cq *cq, const struct verbs_qp *qp);
 /* Under qp->lock, when a queue of its is armed. True: poll again. */
 bool verbs_channel_arm(struct verbs_qp *qp);
 bool verbs_qp_is_armed(const struct verbs_qp *qp);
+/* Whether who sleeps on a channel of its armed queues would wake. */
+bool verbs_channel_is_due(const struct verbs_qp *qp);
 /* The channels of its armed queues have to look again. */
 void verbs_channel_call(const struct verbs_qp *qp);
 

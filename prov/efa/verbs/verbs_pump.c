@@ -5,9 +5,9 @@
  * A real card fills posted receives and works off its send queue whatever the
  * program does. Here a program that waits for something else, a socket of its
  * own maybe, would hold up its peers. So every 10 ms the queue pairs that were
- * not polled meanwhile are driven once; one whose program sleeps on a channel
- * is left alone, as that wakes by itself. While no queue pair can receive the
- * thread sleeps for good.
+ * not polled meanwhile are driven once; one that is armed only when its channel
+ * is readable, as a program that sleeps there wakes by itself and one that
+ * computes does not. While no queue pair can receive the thread sleeps for good.
  */
 #include <stdlib.h>
 
@@ -25,6 +25,12 @@ struct verbs_pump {
 	pthread_t thread;
 };
 
+static bool pump_is_wanted(const struct verbs_qp *qp)
+{
+	return qp->qp.state >= IBV_QPS_RTR && qp->polls == qp->polls_seen &&
+	       (!verbs_qp_is_armed(qp) || verbs_channel_is_due(qp));
+}
+
 /* One look at all queue pairs; false: none can receive. */
 static bool pump_look(struct verbs_ctx *ctx)
 {
@@ -38,8 +44,7 @@ static bool pump_look(struct verbs_ctx *ctx)
 			continue;
 		}
 		any |= qp->qp.state >= IBV_QPS_RTR;
-		if (qp->qp.state >= IBV_QPS_RTR &&
-		    qp->polls == qp->polls_seen && !verbs_qp_is_armed(qp))
+		if (pump_is_wanted(qp))
 			verbs_qp_drive_locked(qp);
 		qp->polls_seen = qp->polls;
 		u_unlock(&qp->lock);

@@ -287,6 +287,30 @@ static void pump__receives_for_who_does_not_poll(void **state)
 		assert_int_equal(vt_wait(&t->b).wr_id, i);
 }
 
+/* Who asks for an event and then computes is as absent as who does not poll. */
+static void pump__drives_who_is_armed_and_computes(void **state)
+{
+	struct vt *t = *state;
+
+	for (uint64_t i = 0; i < VT_DEPTH; i++)
+		assert_int_equal(vt_recv(&t->b, i, 0, 8928), 0);
+	assert_int_equal(ibv_req_notify_cq(ibv_cq_ex_to_cq(t->b.cq), 0), 0);
+	for (int i = 0; i < VT_DEPTH; i++) {
+		assert_int_equal(vt_send(&t->a, &t->b, 0, 8928), 0);
+		assert_int_equal(vt_wait(&t->a).status, IBV_WC_SUCCESS);
+	}
+}
+
+static void pump__sends_for_who_is_armed(void **state)
+{
+	struct vt *t = *state;
+
+	assert_int_equal(vt_send(&t->a, &t->b, 3, 8), 0);
+	assert_int_equal(ibv_req_notify_cq(ibv_cq_ex_to_cq(t->a.cq), 0), 0);
+	assert_int_equal(vt_recv(&t->b, 7, 0, 8), 0);
+	assert_int_equal(vt_wait(&t->b).wr_id, 7);
+}
+
 /* --- RDMA --- */
 
 static struct ibv_wc rdma(struct vt *t, uint32_t rkey, uint64_t remote,
@@ -412,6 +436,8 @@ int main(void)
 		VT_EACH(ibv_get_cq_event__of_a_send_that_waits),
 		VT_DEVICE(ibv_get_async_event__nothing),
 		VT_EACH(pump__receives_for_who_does_not_poll),
+		VT_EACH(pump__drives_who_is_armed_and_computes),
+		VT_EACH(pump__sends_for_who_is_armed),
 		VT_EACH(ibv_wr_rdma__moves_bytes),
 		VT_EACH(ibv_wr_rdma__keys_are_checked),
 		VT_EACH(ibv_dereg_mr__ends_reads_into_it),
