@@ -98,13 +98,6 @@ static bool ring_is_empty(const struct verbs_cq *cq)
 	       atomic_load_explicit(&cq->tail, memory_order_relaxed);
 }
 
-static void ring_polled(struct verbs_cq *cq)
-{
-	atomic_store_explicit(&cq->idle, 0, memory_order_relaxed);
-	if (u_unlikely(cq->events) && cq->head == cq->tail)
-		verbs_channel_cancel(cq);
-}
-
 bool verbs_cq_pop(struct verbs_cq *cq, struct verbs_cqe *e)
 {
 	bool found;
@@ -112,8 +105,8 @@ bool verbs_cq_pop(struct verbs_cq *cq, struct verbs_cqe *e)
 	if (ring_is_empty(cq))
 		return false;
 	u_lock(&cq->lock);
+	atomic_store_explicit(&cq->idle, 0, memory_order_relaxed);
 	found = ring_next(cq, e);
-	ring_polled(cq);
 	u_unlock(&cq->lock);
 	return found;
 }
@@ -190,9 +183,9 @@ static int cq_take(struct verbs_cq *cq, int n, struct ibv_wc *wc)
 	if (ring_is_empty(cq))
 		return 0;
 	u_lock(&cq->lock);
+	atomic_store_explicit(&cq->idle, 0, memory_order_relaxed);
 	while (k < n && ring_next(cq, &e))
 		cqe_to_wc(&e, &wc[k++]);
-	ring_polled(cq);
 	u_unlock(&cq->lock);
 	return k;
 }

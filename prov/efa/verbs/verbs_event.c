@@ -11,6 +11,9 @@
  * I1: while a queue is armed and has no event, each of its queue pairs is armed
  * in the nic, or the eventfd is readable. A poll disarms a queue pair, so
  * whoever drives one arms it again (verbs_channel_arm).
+ *
+ * An event that is owed comes, though its entry was polled meanwhile: a card has
+ * raised it by then, and a program may count on that and block.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -270,24 +273,6 @@ void verbs_channel_event(struct verbs_cq *cq)
 	u_lock(&ch->lock);
 	if (!cq->events++)
 		TAILQ_INSERT_TAIL(&ch->events, cq, event_link);
-	u_unlock(&ch->lock);
-	channel_call(ch);
-}
-
-/*
- * The queue is armed again instead: a program that arms, polls and then waits
- * would be woken for what it has seen. Whoever waits looks again (I1).
- */
-void verbs_channel_cancel(struct verbs_cq *cq)
-{
-	struct verbs_channel *ch = channel_of(cq);
-
-	u_lock(&ch->lock);
-	if (cq->events) {
-		TAILQ_REMOVE(&ch->events, cq, event_link);
-		cq->events = 0;
-		atomic_store_explicit(&cq->armed, true, memory_order_relaxed);
-	}
 	u_unlock(&ch->lock);
 	channel_call(ch);
 }

@@ -183,7 +183,7 @@ struct verbs_cq {
 	_Atomic bool armed;
 	_Atomic uint32_t idle; /* polls in vain, in a row */
 	bool told_overrun;
-	_Atomic uint32_t events; /* that wait in the channel; under its lock */
+	uint32_t events; /* that wait in the channel; under its lock */
 	uint32_t got; /* events that the program has to acknowledge */
 	TAILQ_ENTRY(verbs_cq) event_link; /* while events != 0 */
 	LIST_ENTRY(verbs_cq) channel_link;
@@ -435,8 +435,6 @@ void verbs_cq_ex_fill(struct verbs_cq *cq, uint64_t wc_flags, bool sgid);
 int verbs_req_notify_cq(struct ibv_cq *cq, int solicited);
 /* Under cq->lock: an armed queue got an entry. */
 void verbs_channel_event(struct verbs_cq *cq);
-/* Under cq->lock: the entries of an event that nobody got have been polled. */
-void verbs_channel_cancel(struct verbs_cq *cq);
 void verbs_channel_join(struct verbs_cq *cq);
 void verbs_channel_leave(struct verbs_cq *cq);
 /* A queue pair's descriptor is looked at by the queue's channel. */
