@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "util/u_log.h"
 #include "verbs_priv.h"
 #include "verbs_real.h"
@@ -302,21 +303,21 @@ VERBS_EXPORT int ibv_dereg_mr(struct ibv_mr *m)
 	return 0;
 }
 
-/* No number tells how a software device lies to memory. */
-struct verbs_mr_attr {
-	uint64_t comp_mask;
-	uint16_t ic_id_validity;
-};
-
-int efadv_query_mr(struct ibv_mr *m, struct verbs_mr_attr *attr,
+#if !HAVE_DECL_EFADV_QUERY_MR
+struct efadv_mr_attr;
+int efadv_query_mr(struct ibv_mr *m, struct efadv_mr_attr *attr,
 		   uint32_t inlen);
+#endif
 
-VERBS_EXPORT int efadv_query_mr(struct ibv_mr *m, struct verbs_mr_attr *attr,
+#define MR_ATTR_MIN 10 /* bytes: comp_mask and ic_id_validity */
+
+/* No number tells how a software device lies to memory. */
+VERBS_EXPORT int efadv_query_mr(struct ibv_mr *m, struct efadv_mr_attr *attr,
 				uint32_t inlen)
 {
 	if (!verbs_is_ours(m->context))
 		return verbs_real(efadv_query_mr)(m, attr, inlen);
-	if (inlen < sizeof(uint64_t) + sizeof(uint16_t))
+	if (inlen < MR_ATTR_MIN)
 		return EINVAL;
 	memset(attr, 0, inlen);
 	return 0;

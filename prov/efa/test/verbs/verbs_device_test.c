@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
+
 static int count_files(const char *dir)
 {
 	DIR *d = opendir(dir);
@@ -116,6 +118,34 @@ static void efadv_query_device__caps_and_tail(void **state)
 	assert_int_equal(efadv_query_device(t->a.ctx, &longer.attr, 8), EINVAL);
 }
 
+#if !HAVE_DECL_EFADV_QUERY_MR
+struct efadv_mr_attr;
+int efadv_query_mr(struct ibv_mr *mr, struct efadv_mr_attr *attr,
+		   uint32_t inlen);
+#endif
+
+/* No number is valid, in a struct as long as the caller's. */
+static void efadv_query_mr__knows_no_numbers(void **state)
+{
+	static const uint8_t zeroes[16];
+	struct vt *t = *state;
+	struct ibv_mr *mr = ibv_reg_mr(t->a.pd, t->a.buf, VT_BUF, 0);
+	uint8_t bytes[17];
+	struct efadv_mr_attr *attr = (void *)bytes;
+
+	assert_non_null(mr);
+	memset(bytes, 0xff, sizeof(bytes));
+	assert_int_equal(efadv_query_mr(mr, attr, 9), EINVAL);
+	assert_int_equal(bytes[0], 0xff);
+	assert_int_equal(efadv_query_mr(mr, attr, 10), 0);
+	assert_memory_equal(bytes, zeroes, 10);
+	assert_int_equal(bytes[10], 0xff);
+	assert_int_equal(efadv_query_mr(mr, attr, 16), 0);
+	assert_memory_equal(bytes, zeroes, 16);
+	assert_int_equal(bytes[16], 0xff);
+	assert_int_equal(ibv_dereg_mr(mr), 0);
+}
+
 static void refused__what_no_efa_does(void **state)
 {
 	struct vt *t = *state;
@@ -218,6 +248,7 @@ int main(void)
 		VT_DEVICE(ibv_query_port__limits_are_the_datagram),
 		VT_DEVICE(ibv_query_gid__one_for_every_index),
 		VT_DEVICE(efadv_query_device__caps_and_tail),
+		VT_DEVICE(efadv_query_mr__knows_no_numbers),
 		VT_DEVICE(refused__what_no_efa_does),
 		VT_DEVICE(ibv_create_ah__needs_a_gid),
 		VT_DEVICE(settings__bad_values_are_told),
