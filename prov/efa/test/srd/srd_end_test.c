@@ -187,7 +187,7 @@ static void srd_give_up__is_told_to_who_is_heard_again(void **state)
 	pair_sleep(&w, TIMEOUT / 2);
 	assert_int_equal(w.node[1].gone_status[0], SRD_NO_QP);
 	assert_int_equal(pair_send(&w, 1, 0, 10, true), 0);
-	run();
+	pair_drive(&w, 1);
 	expect_last(1, SRD_NO_QP);
 	assert_int_equal(w.op[w.nops - 1].arrived, 0);
 }
