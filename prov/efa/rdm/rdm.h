@@ -312,7 +312,8 @@ struct rdm_recv {
 	void *context;
 };
 
-/* Errors as rdm_send; -ENOMSG: CLAIM of something not claimed. */
+/* Errors as rdm_send; -ENOMSG: CLAIM of something not claimed; -EINVAL too:
+   MULTI_RECV of several pieces. */
 int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op);
 
 /*

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/u_log.h"
+
 static struct rdm_match *match_of(struct rdm_ep *ep, bool tagged)
 {
 	return &ep->match[tagged];
@@ -204,6 +206,19 @@ static void multi_fill(struct rdm_ep *ep, struct rdm_rx *rx)
 	}
 }
 
+static int recv_multi(struct rdm_ep *ep, struct rdm_rx *rx)
+{
+	if (u_unlikely(rx->iovcnt != 1)) {
+		u_warn("a multi-receive buffer of %u pieces: it has to be one",
+		       rx->iovcnt);
+		u_pool_put(&ep->rxs, rx);
+		return -EINVAL;
+	}
+	rx_post(ep, rx);
+	multi_fill(ep, rx);
+	return 0;
+}
+
 static int recv_claimed(struct rdm_ep *ep, const struct rdm_recv *op,
 			struct rdm_rx *rx)
 {
@@ -262,11 +277,8 @@ int rdm_recv(struct rdm_ep *ep, const struct rdm_recv *op)
 	ep->names |= op->mr != NULL;
 	if (u_unlikely(op->flags & RDM_CLAIM))
 		return recv_claimed(ep, op, rx);
-	if (u_unlikely(op->flags & RDM_MULTI_RECV)) {
-		rx_post(ep, rx);
-		multi_fill(ep, rx);
-		return 0;
-	}
+	if (u_unlikely(op->flags & RDM_MULTI_RECV))
+		return recv_multi(ep, rx);
 	msg = msg_find(ep, peer, op->flags, rx->match.tag, rx->match.ignore);
 	if (u_likely(!msg)) {
 		rx_post(ep, rx);

@@ -104,6 +104,17 @@ static void sendv__gathers_and_recvv_scatters(void **state)
 			 -FI_EINVAL);
 }
 
+static void recvmsg__multi_recv_is_one_piece(void **state)
+{
+	struct iovec iov[] = { { in, 8 }, { in + 16, 8 } };
+	struct fi_msg msg = { .msg_iov = iov,
+			      .iov_count = 2,
+			      .addr = FI_ADDR_UNSPEC };
+
+	assert_int_equal(fi_recvmsg(f.ep[1], &msg, FI_MULTI_RECV), -FI_EINVAL);
+	fixture_quiet(&f);
+}
+
 static void sendmsg__carries_data(void **state)
 {
 	struct iovec iov = { out, 7 };
@@ -501,6 +512,7 @@ int main(void)
 		TEST(send__of_nothing),
 		TEST(send__to_nobody),
 		TEST(sendv__gathers_and_recvv_scatters),
+		TEST(recvmsg__multi_recv_is_one_piece),
 		TEST(sendmsg__carries_data),
 		TEST(sendmsg__of_nothing_at_all),
 		TEST(sendmsg__flags_that_cannot_be_served),

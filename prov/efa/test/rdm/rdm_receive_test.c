@@ -269,6 +269,27 @@ static void rdm_recv__multi_waits_for_long_parts(void **state)
 	pair_close(&p);
 }
 
+static void rdm_recv__multi_is_one_piece(void **state)
+{
+	static uint8_t buf[300];
+	struct iovec iov[2] = { { buf, 100 }, { buf + 200, 100 } };
+	struct rdm_recv r = { .iov = iov,
+			      .flags = RDM_MULTI_RECV,
+			      .from = RDM_ADDR_NONE };
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &inlined);
+	r.iovcnt = 2;
+	assert_int_equal(rdm_recv(p.b.ep, &r), -EINVAL);
+	r.iovcnt = 0;
+	assert_int_equal(rdm_recv(p.b.ep, &r), -EINVAL);
+	assert_int_equal(p.b.ep->rxs.taken, 0);
+	r.iovcnt = 1;
+	assert_int_equal(rdm_recv(p.b.ep, &r), 0);
+	pair_close(&p);
+}
+
 static void rdm_recv__wildcards_take_the_oldest(void **state)
 {
 	uint8_t buf[100];
@@ -361,6 +382,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rdm_recv__multi_packs_exactly),
 		cmocka_unit_test(rdm_recv__multi_waits_for_long_parts),
+		cmocka_unit_test(rdm_recv__multi_is_one_piece),
 		cmocka_unit_test(rdm_recv__wildcards_take_the_oldest),
 		cmocka_unit_test(rdm_recv__pressure_holds_requests_back),
 		cmocka_unit_test(rdm_peek__miss_is_a_completion),
