@@ -257,20 +257,6 @@ static void came(struct rnd_op *op, const struct rnd_entry *entry)
 	rnd_counted(op->ep, RND_CNTR_RECV, !entry->err);
 }
 
-/* One message of a buffer of many, or the buffer, whose messages may go on. */
-static void lost_part(struct rnd_op *op, const struct rnd_entry *entry)
-{
-	struct rnd_ep *e = op->ep;
-
-	if (entry->flags & FI_MULTI_RECV) {
-		rnd_op_end(op);
-	} else if (entry->err == FI_ECANCELED && entry->prov_errno != GAVE_UP) {
-		TAILQ_REMOVE(&e->recvs, op, link);
-		e->nrecvs--;
-		TAILQ_INSERT_TAIL(&e->zombies, op, link);
-	}
-}
-
 /* It has ended without a message, which it may have had in part. */
 static void lost(struct rnd_op *op, const struct rnd_entry *entry)
 {
@@ -290,10 +276,10 @@ static void lost(struct rnd_op *op, const struct rnd_entry *entry)
 		rnd_match_fate(op->ep, op->peer, op->family, op->msg,
 			       RND_CANCELED);
 	SLIST_INSERT_HEAD(&op->ep->lost, l, link);
-	if (op->multi) {
-		lost_part(op, entry);
+	/* One message of a buffer of many, or the buffer, which goes last. */
+	if (op->multi && !(entry->flags & FI_MULTI_RECV) &&
+	    (entry->err != FI_ECANCELED || entry->prov_errno == GAVE_UP))
 		return;
-	}
 	if (rnd_mem_gather(&op->mem))
 		rnd_fail(w, "a canceled receive was written around");
 	rnd_op_end(op);

@@ -186,7 +186,7 @@ struct rdm_rx {
 	/* Multi-receive. */
 	struct rdm_rx *parent; /* of a part: the buffer it was cut from */
 	uint32_t parts; /* of a buffer: parts under way */
-	bool canceled; /* of a buffer: the user was told already */
+	bool canceled; /* of a buffer: ends so, with its last part */
 	bool posted; /* in the match tables */
 	TAILQ_ENTRY(rdm_rx) all; /* ep->rxs while posted */
 };
@@ -508,7 +508,8 @@ struct rdm_rx *rdm_rx_take(struct rdm_ep *ep, struct rdm_rx *rx,
    message brought; err 0 and a message longer than the receive: TRUNC. */
 void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
 		     struct rdm_peer *peer, struct rdm_comp *comp);
-/* A posted receive ends; parts of it go on. */
+/* A posted receive takes nothing more and ends, with its last part if it has
+   any under way. */
 void rdm_rx_cancel(struct rdm_ep *ep, struct rdm_rx *rx);
 
 /* ---- rdm_msg.c ---------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  *
  * A multi-receive buffer stays posted while it has min_multi_recv bytes left;
  * each message takes a part off its front. Its last completion, when all
- * parts are done, carries RDM_COMP_MULTI.
+ * parts are done, carries RDM_COMP_MULTI, also where it was canceled.
  */
 #include "rdm/rdm_move.h"
 
@@ -104,18 +104,7 @@ struct rdm_rx *rdm_rx_take(struct rdm_ep *ep, struct rdm_rx *rx, uint64_t total)
 	return rx;
 }
 
-/* True when this was the last part of a buffer that is used up. */
-static bool part_done(struct rdm_ep *ep, struct rdm_rx *parent)
-{
-	bool tell = !parent->canceled;
-
-	if (--parent->parts || parent->posted)
-		return false;
-	u_pool_put(&ep->rxs, parent);
-	return tell;
-}
-
-void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
+static void complete(struct rdm_ep *ep, struct rdm_rx *rx,
 		     struct rdm_peer *peer, struct rdm_comp *comp)
 {
 	uint64_t surplus = 0;
@@ -130,10 +119,6 @@ void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
 		if (!comp->err)
 			comp->err = RDM_ERR_TRUNC;
 	}
-	if (u_unlikely(rx->parent) && part_done(ep, rx->parent)) {
-		comp->flags |= RDM_COMP_MULTI;
-		wanted = true;
-	}
 	if (u_unlikely(rx->flags & RDM_DISCARD)) {
 		u_pool_put(&ep->rxs, rx);
 		return;
@@ -146,6 +131,56 @@ void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
 	else if (u_likely(wanted))
 		rdm_cq_push(ep->config.rx_cq, comp);
 	u_pool_put(&ep->rxs, rx);
+}
+
+/* The user is told last, as the buffer is his again from then on. */
+static U_COLD void end_canceled(struct rdm_ep *ep, struct rdm_rx *rx)
+{
+	bool multi = rx->flags & RDM_MULTI_RECV;
+	struct rdm_comp comp = {
+		.context = rx->context,
+		.buf = rx->iovcnt ? rx->iov[0].iov_base : NULL,
+		.tag = rx->match.tag,
+		.source = RDM_ADDR_NONE,
+		.kind = RDM_COMP_RECV,
+		.flags = (uint16_t)((rx->flags & RDM_TAGGED ? RDM_COMP_TAGGED :
+							      0) |
+				    (multi ? RDM_COMP_MULTI : 0)),
+		.err = RDM_ERR_CANCELED,
+	};
+
+	rdm_count(ep, RDM_CNTR_RECV, false);
+	rdm_complete_error(ep, ep->config.rx_cq, &comp, 0, NULL);
+	u_pool_put(&ep->rxs, rx);
+}
+
+/* A part of a buffer is done, perhaps the last one. */
+static void complete_part(struct rdm_ep *ep, struct rdm_rx *part,
+			  struct rdm_peer *peer, struct rdm_comp *comp)
+{
+	struct rdm_rx *buffer = part->parent;
+	bool last = --buffer->parts == 0 && !buffer->posted;
+
+	if (last && !buffer->canceled) {
+		comp->flags |= RDM_COMP_MULTI;
+		part->flags |= RDM_COMPLETION;
+	}
+	complete(ep, part, peer, comp);
+	if (!last)
+		return;
+	if (u_unlikely(buffer->canceled))
+		end_canceled(ep, buffer);
+	else
+		u_pool_put(&ep->rxs, buffer);
+}
+
+void rdm_rx_complete(struct rdm_ep *ep, struct rdm_rx *rx,
+		     struct rdm_peer *peer, struct rdm_comp *comp)
+{
+	if (u_unlikely(rx->parent))
+		complete_part(ep, rx, peer, comp);
+	else
+		complete(ep, rx, peer, comp);
 }
 
 struct rdm_rx *rdm_rx_find(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -374,20 +409,8 @@ int rdm_cancel(struct rdm_ep *ep, void *context)
 
 void rdm_rx_cancel(struct rdm_ep *ep, struct rdm_rx *rx)
 {
-	struct rdm_comp comp = {
-		.context = rx->context,
-		.buf = rx->iovcnt ? rx->iov[0].iov_base : NULL,
-		.tag = rx->match.tag,
-		.source = RDM_ADDR_NONE,
-		.kind = RDM_COMP_RECV,
-		.flags = rx->flags & RDM_TAGGED ? RDM_COMP_TAGGED : 0,
-		.err = RDM_ERR_CANCELED,
-	};
-
 	rx_unpost(ep, rx);
-	rdm_count(ep, RDM_CNTR_RECV, false);
-	rdm_complete_error(ep, ep->config.rx_cq, &comp, 0, NULL);
 	rx->canceled = true;
 	if (!rx->parts)
-		u_pool_put(&ep->rxs, rx);
+		end_canceled(ep, rx);
 }

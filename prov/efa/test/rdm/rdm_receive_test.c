@@ -3,7 +3,7 @@
  * rdm_receive_test.c - what receives can do beside receiving: peek, claim,
  * discard, cancel, multi-receive; memory of unexpected messages; RMA
  */
-#include "pair.h"
+#include "talk.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -192,6 +192,90 @@ static void rdm_cancel__one_entry_then_free(void **state)
 	pair_run(&p);
 	assert_ptr_equal(pair_comp(&p.b).context, &comp);
 	pair_close(&p);
+}
+
+static void rdm_cancel__idle_buffer_at_once(void **state)
+{
+	struct rdm_comp comp;
+	struct pair p;
+
+	(void)state;
+	talk_start(&p, &talk_inlined);
+	assert_int_equal(
+		pair_recv(&p.b, talk_in, TALK_LEN, 0, RDM_MULTI_RECV, &p), 0);
+	assert_int_equal(pair_send(&p.a, talk_out, 100, 0, 0, NULL), 0);
+	pair_run(&p);
+	talk_good(&p, 100);
+	assert_int_equal(rdm_cancel(p.b.ep, &p), 0);
+	comp = pair_error(&p.b, RDM_ERR_CANCELED);
+	assert_ptr_equal(comp.context, &p);
+	assert_int_equal(comp.flags, RDM_COMP_MULTI);
+	talk_again(&p);
+	talk_end(&p);
+}
+
+/* While messages are coming into it the buffer is not the user's. */
+static void cancel_filling(const struct pair_options *o)
+{
+	const uint32_t len = TALK_LEN / 2 - 100;
+	struct rdm_comp comp;
+	struct pair p;
+
+	talk_start(&p, o);
+	assert_int_equal(
+		pair_recv(&p.b, talk_in, TALK_LEN, 0, RDM_MULTI_RECV, &p), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pair_send(&p.a, talk_out, len, 0, 0, NULL), 0);
+	while (p.b.ep->msgs.taken < 2)
+		talk_step(&p.a, &p.b);
+	assert_int_equal(rdm_cancel(p.b.ep, &p), 0);
+	pair_no_comp(&p.b);
+	assert_int_equal(rdm_cancel(p.b.ep, &p), -ENOENT);
+	pair_run(&p);
+	for (int i = 0; i < 2; i++) {
+		pair_comp(&p.a);
+		comp = pair_comp(&p.b);
+		assert_int_equal(comp.len, len);
+		assert_int_equal(comp.flags & RDM_COMP_MULTI, 0);
+		pair_check(comp.buf, 7, len);
+	}
+	comp = pair_error(&p.b, RDM_ERR_CANCELED);
+	assert_ptr_equal(comp.context, &p);
+	assert_int_equal(comp.flags, RDM_COMP_MULTI);
+	talk_again(&p);
+	talk_end(&p);
+}
+
+static void rdm_cancel__filling_buffer_with_its_last_part(void **state)
+{
+	(void)state;
+	cancel_filling(&talk_copying);
+	cancel_filling(&talk_completing);
+	cancel_filling(&talk_runting_slow);
+}
+
+static void rdm_cancel__buffer_takes_nothing_more(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	talk_start(&p, &talk_copying);
+	assert_int_equal(
+		pair_recv(&p.b, talk_in, TALK_LEN, 0, RDM_MULTI_RECV, &p), 0);
+	assert_int_equal(pair_send(&p.a, talk_out, 70000, 0, 0, NULL), 0);
+	while (!p.b.ep->msgs.taken)
+		talk_step(&p.a, &p.b);
+	assert_int_equal(rdm_cancel(p.b.ep, &p), 0);
+	assert_int_equal(pair_send(&p.a, talk_out, 200, 0, 0, NULL), 0);
+	pair_run(&p);
+	assert_int_equal(pair_comp(&p.b).len, 70000);
+	pair_error(&p.b, RDM_ERR_CANCELED);
+	pair_no_comp(&p.b);
+	assert_int_equal(
+		pair_recv(&p.b, talk_in, TALK_LEN, 0, RDM_COMPLETION, NULL), 0);
+	pair_comp(&p.a);
+	talk_good(&p, 200);
+	talk_end(&p);
 }
 
 /* Messages of 10, 20, ... bytes packed into a buffer of 300. */
@@ -391,6 +475,9 @@ int main(void)
 		cmocka_unit_test(rdm_peek__discarded_is_gone),
 		cmocka_unit_test(rdm_peek__discard_frees_the_sender),
 		cmocka_unit_test(rdm_cancel__one_entry_then_free),
+		cmocka_unit_test(rdm_cancel__idle_buffer_at_once),
+		cmocka_unit_test(rdm_cancel__filling_buffer_with_its_last_part),
+		cmocka_unit_test(rdm_cancel__buffer_takes_nothing_more),
 		cmocka_unit_test(rdm_ep_forget__numbers_go_on),
 	};
 
