@@ -52,20 +52,18 @@ void efa_av_remove_ep(struct efa_av *av, struct efa_ep *ep)
 	u_unlock(&av->lock);
 }
 
-/* The number may be another peer's next. */
-static void forget(struct efa_av *av, fi_addr_t index)
+/*
+ * The number may be another peer's next. Without a lock an endpoint is its
+ * thread's alone, so each takes note and forgets it before it uses it again.
+ */
+static void tell_removed(struct efa_av *av, fi_addr_t index)
 {
-	struct efa_ep *ep;
-
 	u_lock(&av->lock);
 	for (size_t i = 0; i < av->n; i++) {
-		ep = av->ep[i];
-		u_lock(&ep->lock);
-		if (ep->rdm)
-			rdm_ep_forget(ep->rdm, index);
+		if (av->ep[i]->rdm)
+			rdm_ep_removed(av->ep[i]->rdm, index);
 		else
-			efa_thin_forget(ep->thin, index);
-		u_unlock(&ep->lock);
+			efa_thin_removed(av->ep[i]->thin, index);
 	}
 	u_unlock(&av->lock);
 }
@@ -143,7 +141,7 @@ static int av_remove(struct fid_av *fid, fi_addr_t *fi_addr, size_t count,
 		if (ret < 0)
 			return ret;
 		if (ret > 0)
-			forget(av, fi_addr[i]);
+			tell_removed(av, fi_addr[i]);
 	}
 	return 0;
 }

@@ -29,7 +29,8 @@
  *
  * Any thread may close a region, which looks at all endpoints for operations
  * that name it: under COMPLETION those of RDM lock where the program asked for
- * FI_MR_LOCAL, and others are left alone.
+ * FI_MR_LOCAL, and others are left alone. Any thread may remove an address:
+ * endpoints take note of it without their lock (rdm_removed.c).
  *
  * With FI_PROGRESS_AUTO a thread of ours is beside those of the program.
  */

@@ -237,6 +237,39 @@ int efa_thin_arm(struct efa_thin *thin)
 
 /* ---- destinations -------------------------------------------------------- */
 
+static void forget(struct efa_thin *thin, uint64_t index)
+{
+	if (index >= thin->nah || !thin->ah[index])
+		return;
+	dev_ah_close(thin->ah[index]);
+	thin->ah[index] = NULL;
+}
+
+static void forget_all(struct efa_thin *thin)
+{
+	for (size_t i = 0; i < thin->nah; i++)
+		forget(thin, i);
+}
+
+void efa_thin_removed(struct efa_thin *thin, uint64_t index)
+{
+	rdm_removed_note(&thin->removed, index);
+}
+
+static void heed_removals(struct efa_thin *thin)
+{
+	uint32_t index[RDM_REMOVED_MAX];
+	uint32_t n =
+		rdm_removed_take(&thin->removed, index, (uint32_t)thin->nah);
+
+	if (n > RDM_REMOVED_MAX) {
+		forget_all(thin);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		forget(thin, index[i]);
+}
+
 U_COLD int efa_thin_ah_open(struct efa_thin *thin, uint64_t index)
 {
 	struct dev_ah **list;
@@ -244,6 +277,9 @@ U_COLD int efa_thin_ah_open(struct efa_thin *thin, uint64_t index)
 	size_t n;
 	int ret;
 
+	heed_removals(thin);
+	if (index < thin->nah && thin->ah[index])
+		return 0;
 	ret = rdm_av_lookup(thin->ep->av->rdm, index, &addr);
 	if (ret)
 		return ret;
@@ -258,14 +294,6 @@ U_COLD int efa_thin_ah_open(struct efa_thin *thin, uint64_t index)
 		thin->nah = n;
 	}
 	return dev_ah_open(thin->qp, &addr, index, &thin->ah[index]);
-}
-
-void efa_thin_forget(struct efa_thin *thin, uint64_t index)
-{
-	if (index >= thin->nah || !thin->ah[index])
-		return;
-	dev_ah_close(thin->ah[index]);
-	thin->ah[index] = NULL;
 }
 
 /* ---- opening and closing ------------------------------------------------- */
@@ -308,6 +336,7 @@ int efa_thin_open(struct efa_ep *ep, struct efa_thin **out)
 		dev_qp_forbid_shm(thin->qp);
 	u_pool_init(&thin->ops, sizeof(struct efa_thin_op), 64,
 		    (uint32_t)u_min(ep->tx_size + ep->rx_size, U_POOL_MAX));
+	rdm_removed_init(&thin->removed, &thin->reach);
 	*out = thin;
 	return 0;
 
@@ -330,12 +359,12 @@ static void give_up_places(struct efa_thin *thin)
 
 void efa_thin_close(struct efa_thin *thin)
 {
-	for (size_t i = 0; i < thin->nah; i++)
-		efa_thin_forget(thin, i);
+	forget_all(thin);
 	dev_qp_close(thin->qp);
 	dev_cq_close(thin->cq);
 	give_up_places(thin);
 	u_pool_fini(&thin->ops);
+	rdm_removed_fini(&thin->removed);
 	free(thin->senders);
 	free(thin->ah);
 	free(thin);

@@ -2,8 +2,8 @@
 /*
  * efa_thin.h - what the other files of fi/ do with a thin endpoint
  *
- * Send and recv take the endpoint's lock; for all others it is held, or nobody
- * else reaches the endpoint.
+ * Send and recv take the endpoint's lock, efa_thin_removed needs none; for all
+ * others it is held, or nobody else reaches the endpoint.
  */
 #ifndef EFA_THIN_H
 #define EFA_THIN_H
@@ -25,7 +25,8 @@ ssize_t efa_thin_recv(struct efa_ep *ep, const struct iovec *iov,
 		      void *const *desc, size_t iovcnt, uint32_t flags,
 		      void *context);
 void efa_thin_addr(const struct efa_thin *thin, struct dev_addr *addr);
-void efa_thin_forget(struct efa_thin *thin, uint64_t index);
+/* This index was removed from the address vector. Any thread. */
+void efa_thin_removed(struct efa_thin *thin, uint64_t index);
 int efa_thin_fd(struct efa_thin *thin);
 int efa_thin_arm(struct efa_thin *thin);
 /* As rdm_rma, of one range at either end. The endpoint's lock is held. */

@@ -31,7 +31,9 @@ static inline int op_to(struct efa_thin *thin, enum rdm_comp_kind kind,
 {
 	int ret;
 
-	if (u_unlikely(to >= thin->nah || !thin->ah[to])) {
+	if (u_unlikely(to >= atomic_load_explicit(&thin->reach,
+						  memory_order_relaxed) ||
+		       !thin->ah[to])) {
 		ret = efa_thin_ah_open(thin, to);
 		if (ret)
 			return ret;

@@ -29,6 +29,8 @@ struct efa_thin {
 	struct u_pool ops;
 	struct dev_ah **ah; /* [nah] by index of the peer; NULL: not yet */
 	size_t nah;
+	_Atomic uint32_t reach; /* of ah that may be used: nah, less after
+				   growth; 0: look for removals first */
 	/* const after open */
 	uint32_t prefix; /* bytes before the payload of every buffer */
 	uint8_t send_flags; /* enum dev_wr_flags of all sends */
@@ -37,6 +39,7 @@ struct efa_thin {
 	size_t nsilent; /* operations whose success nobody is told of */
 	struct efa_thin_sender *senders; /* [nsenders] by source number */
 	size_t nsenders;
+	struct rdm_removed removed;
 };
 
 /* ---- efa_thin.c ---------------------------------------------------------- */
@@ -50,7 +53,7 @@ void efa_thin_op_free(struct efa_thin *thin, struct efa_thin_op *op);
 /* It is over: err is 0 or the number of the device. */
 void efa_thin_op_end(struct efa_thin *thin, struct efa_thin_op *op,
 		     uint32_t err);
-/* The destination with that index is opened: 0, -FI_EINVAL, -FI_ENOMEM. */
+/* The destination with that index is open: 0, -FI_EINVAL, -FI_ENOMEM. */
 int efa_thin_ah_open(struct efa_thin *thin, uint64_t index);
 
 /* ---- efa_thin_source.c --------------------------------------------------- */

@@ -26,6 +26,7 @@
 #include <sys/uio.h>
 
 #include "dev/dev.h"
+#include "util/u_lock.h"
 
 /* An index into an rdm_av; what the application calls fi_addr. */
 #define RDM_ADDR_NONE UINT64_MAX
@@ -192,6 +193,29 @@ uint64_t rdm_av_find_any(struct rdm_av *av, const struct dev_addr *addr);
 /* Changes whenever something was inserted. Takes no lock. */
 uint32_t rdm_av_generation(const struct rdm_av *av);
 
+#define RDM_REMOVED_MAX 64
+
+/*
+ * Indexes that were removed, for the owner of something that is kept by index.
+ * Any thread notes them; the owner takes them when it finds its reach at 0.
+ */
+struct rdm_removed {
+	struct u_lock lock;
+	_Atomic uint32_t *reach; /* the owner's: how far it may use its table */
+	uint32_t n; /* RDM_REMOVED_MAX + 1: more than are noted */
+	uint32_t index[RDM_REMOVED_MAX];
+};
+
+void rdm_removed_init(struct rdm_removed *r, _Atomic uint32_t *reach);
+void rdm_removed_fini(struct rdm_removed *r);
+void rdm_removed_note(struct rdm_removed *r, uint64_t index);
+/*
+ * Takes them into index[RDM_REMOVED_MAX] and sets the reach. Returns n, more
+ * than RDM_REMOVED_MAX when any may have been removed.
+ */
+uint32_t rdm_removed_take(struct rdm_removed *r, uint32_t index[],
+			  uint32_t reach);
+
 /* ---- endpoint ------------------------------------------------------------ */
 
 struct rdm_ep_config {
@@ -238,8 +262,8 @@ void rdm_ep_close(struct rdm_ep *ep);
 void rdm_ep_addr(const struct rdm_ep *ep, struct dev_addr *addr);
 void rdm_ep_set_min_multi_recv(struct rdm_ep *ep, size_t bytes);
 
-/* The application removed or inserted this index. */
-void rdm_ep_forget(struct rdm_ep *ep, uint64_t index);
+/* This index was removed from the address table. Any thread. */
+void rdm_ep_removed(struct rdm_ep *ep, uint64_t index);
 
 /* Bytes that fit one packet whatever headers it needs: for inject limits. */
 size_t rdm_inject_max(uint32_t mtu);

@@ -118,6 +118,7 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 		goto close_cq;
 	if (config->no_shm)
 		dev_qp_forbid_shm(ep->qp);
+	rdm_removed_init(&ep->removed, &ep->reach);
 	*out = ep;
 	return 0;
 
@@ -164,6 +165,7 @@ void rdm_ep_close(struct rdm_ep *ep)
 	rdm_match_fini(&ep->match[1]);
 	rdm_match_fini(&ep->match[0]);
 	pools_fini(ep);
+	rdm_removed_fini(&ep->removed);
 	free(ep->scratch);
 	free(ep);
 }
@@ -206,6 +208,8 @@ bool rdm_progress(struct rdm_ep *ep)
 	struct dev_wc wc[RDM_POLL_BATCH];
 	int n = dev_poll(ep->cq, wc, RDM_POLL_BATCH);
 
+	if (n)
+		rdm_heed(ep);
 	for (int i = 0; i < n; i++)
 		rdm_in_wc(ep, &wc[i]);
 	if (n) {

@@ -14,6 +14,7 @@
  *   rdm_target.c  what peers' requests may touch   rdm_peer.c who is who
  *   rdm_region.c  counters of what they wrote      rdm_alive.c  is who we
  *                                                    wait for still there
+ *   rdm_removed.c  addresses that were removed
  *   rdm_ep.c    open, progress, close
  *
  * Nouns
@@ -307,6 +308,8 @@ struct rdm_ep {
 	/* Peers by av index, by source number of the device, by address. */
 	struct rdm_peer ***chunks; /* [nchunks][RDM_PEER_CHUNK] */
 	struct rdm_peer **sources; /* [nsources] */
+	_Atomic uint32_t reach; /* chunks that may be looked into: nchunks, less
+				   after growth; 0: after rdm_heed() */
 	uint32_t nchunks, nsources;
 	struct rdm_keyq by_addr;
 	/* Who is waited for. */
@@ -335,6 +338,7 @@ struct rdm_ep {
 	bool pressure; /* peers are held back */
 	struct rdm_refusal refused[RDM_REFUSALS_MAX]; /* oldest first */
 	struct rdm_stats stats;
+	struct rdm_removed removed;
 };
 
 /* Work request ids: what a completion belongs to. */
@@ -348,6 +352,21 @@ static inline uint64_t rdm_wr_id(enum rdm_wr_kind kind, uint32_t id)
 /* ---- rdm_peer.c ---------------------------------------------------------------- */
 
 struct rdm_peer *rdm_peer_make(struct rdm_ep *ep, uint64_t index);
+/* An index is not used any more. */
+void rdm_ep_forget(struct rdm_ep *ep, uint64_t index);
+
+/* rdm_removed.c: the same of all that were removed; it may be more. */
+void rdm_heed_removals(struct rdm_ep *ep);
+struct rdm_peer *rdm_peer_look(struct rdm_ep *ep, uint64_t index);
+
+/* Before what is told of a peer by index. Hot. */
+static inline void rdm_heed(struct rdm_ep *ep)
+{
+	uint32_t reach = atomic_load_explicit(&ep->reach, memory_order_relaxed);
+
+	if (u_unlikely(reach != ep->nchunks))
+		rdm_heed_removals(ep);
+}
 
 /* The peer of an av index; NULL: unknown index, or no memory. Hot. */
 static inline struct rdm_peer *rdm_peer_at(struct rdm_ep *ep, uint64_t index)
@@ -355,12 +374,14 @@ static inline struct rdm_peer *rdm_peer_at(struct rdm_ep *ep, uint64_t index)
 	uint64_t chunk = index / RDM_PEER_CHUNK;
 	struct rdm_peer *peer;
 
-	if (u_likely(chunk < ep->nchunks && ep->chunks[chunk])) {
+	if (u_likely(chunk < atomic_load_explicit(&ep->reach,
+						  memory_order_relaxed) &&
+		     ep->chunks[chunk])) {
 		peer = ep->chunks[chunk][index % RDM_PEER_CHUNK];
 		if (u_likely(peer != NULL))
 			return peer;
 	}
-	return rdm_peer_make(ep, index);
+	return rdm_peer_look(ep, index);
 }
 
 /*

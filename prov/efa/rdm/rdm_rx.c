@@ -212,6 +212,7 @@ static struct rdm_msg *msg_find(struct rdm_ep *ep, struct rdm_peer *peer,
 
 	if (u_likely(!m->nmsgs))
 		return NULL;
+	rdm_heed(ep);
 	found = rdm_match_find_msg(m, peer, tag & ~ignore, ignore);
 	return found ? u_container_of(found, struct rdm_msg, match) : NULL;
 }

@@ -147,12 +147,65 @@ static void aliases__opened_and_closed_by_several(void **state)
 	fixture_close(&f);
 }
 
+/* Removes addresses from the vector that the endpoints share. */
+static void *remover(void *arg)
+{
+	uint8_t name[EFA_ADDR_LEN];
+	size_t len = sizeof(name);
+	fi_addr_t addr;
+
+	failed += fi_getname(&f.ep[1]->fid, name, &len) != 0;
+	for (int i = 0; i < MESSAGES; i++) {
+		name[16 + i % 2] ^=
+			(uint8_t)(i | 1); /* queue pairs of nobody */
+		failed += fi_av_insert(f.av, name, 1, &addr, 0, NULL) != 1;
+		failed += fi_av_remove(f.av, &addr, 1, 0) != 0;
+	}
+	return NULL;
+}
+
+/* Removing is control: the program need not keep it apart from messages. */
+static void removals(const struct fixture_config *config)
+{
+	struct fi_cq_tagged_entry entry;
+	static char buf[2][64];
+	pthread_t thread;
+
+	failed = 0;
+	fixture_open(&f, config);
+	assert_false(f.info->domain_attr->mr_mode & FI_MR_LOCAL &&
+		     !config->direct);
+	pthread_create(&thread, NULL, remover, NULL);
+	for (int i = 0; i < MESSAGES; i++) {
+		assert_int_equal(fi_recv(f.ep[1], buf[1], 64, NULL,
+					 FI_ADDR_UNSPEC, buf),
+				 0);
+		assert_int_equal(
+			fi_send(f.ep[0], buf[0], 64, NULL, f.addr[1], NULL), 0);
+		assert_int_equal(fixture_read(&f, 1, &entry, 1), 1);
+		assert_ptr_equal(entry.op_context, buf);
+		assert_int_equal(fixture_read(&f, 0, &entry, 1), 1);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(failed, 0);
+	fixture_close(&f);
+}
+
+static void removals__beside_messages(void **state)
+{
+	removals(&(struct fixture_config){ .threading = FI_THREAD_COMPLETION,
+					   .no_mr_local = true });
+	removals(&(struct fixture_config){ .threading = FI_THREAD_COMPLETION,
+					   .direct = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(safe__without_wait_objects),
 		cmocka_unit_test(safe__with_descriptors),
 		cmocka_unit_test(aliases__opened_and_closed_by_several),
+		cmocka_unit_test(removals__beside_messages),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup,

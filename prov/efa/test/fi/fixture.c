@@ -50,6 +50,8 @@ static void open_info(struct fixture *f, const struct fixture_config *config)
 		hints->fabric_attr->name = strdup("efa-direct");
 		hints->mode |= FI_CONTEXT2;
 	}
+	if (config->no_mr_local)
+		hints->domain_attr->mr_mode &= ~FI_MR_LOCAL;
 	hints->mode |= config->mode;
 	hints->caps = config->caps;
 	hints->domain_attr->threading = config->threading ? config->threading :

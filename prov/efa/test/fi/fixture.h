@@ -15,6 +15,7 @@ struct fixture_config {
 	enum fi_ep_type type; /* FI_EP_RDM */
 	uint64_t caps; /* everything */
 	bool direct; /* the fabric efa-direct */
+	bool no_mr_local; /* operations name no regions */
 	uint64_t mode; /* besides those that any info may require */
 	enum fi_cq_format format; /* FI_CQ_FORMAT_TAGGED */
 	enum fi_wait_obj wait_obj;
