@@ -168,7 +168,8 @@ static void keep_early(struct rdm_ep *ep, struct rdm_peer *peer,
 		       uint32_t msg_id, const struct dev_wc *wc)
 {
 	ep->stats.reordered++;
-	if (rdm_reorder_keep(&peer->early, msg_id, wc->data, wc->len))
+	if (peer->early.bytes >= RDM_REORDER_MAX ||
+	    rdm_reorder_keep(&peer->early, msg_id, wc->data, wc->len))
 		ep->stats.bad_packets++;
 }
 
