@@ -415,11 +415,12 @@ int efa_handle_set_flags(struct efa_handle *handle, uint64_t flags);
 /* Flags of a transmit call that cannot be served; FI_FENCE only by RDM. */
 #define EFA_TX_REFUSED (FI_TRIGGER | FI_COMMIT_COMPLETE)
 
-/* efa_msg.c: efa_tx_check() of flags that are not served at once. */
+/* efa_msg.c: why flags are refused; efa_tx_check() of those and of FI_FENCE. */
+int efa_refusal(uint64_t flags);
 int efa_tx_hold(struct efa_ep *ep, uint64_t flags, fi_addr_t to);
 
 /*
- * May a transmit call with these flags begin? 0; -FI_EOPNOTSUPP; -FI_EAGAIN:
+ * May a transmit call with these flags begin? 0; efa_refusal(); -FI_EAGAIN:
  * FI_FENCE, and something that was posted to that peer before is under way.
  */
 static inline int efa_tx_check(struct efa_ep *ep, uint64_t flags, fi_addr_t to)

@@ -56,8 +56,9 @@ int efa_handle_set_flags(struct efa_handle *handle, uint64_t flags)
 
 	if (!one_side(flags))
 		return -FI_EINVAL;
-	if ((flags & FI_TRANSMIT) && (flags & (EFA_TX_REFUSED | FI_FENCE)))
-		return -FI_EOPNOTSUPP;
+	if ((flags & FI_TRIGGER) ||
+	    ((flags & FI_TRANSMIT) && (flags & (EFA_TX_REFUSED | FI_FENCE))))
+		return efa_refusal(flags);
 	if (flags & FI_TRANSMIT)
 		efa_handle_set_tx_flags(handle, op_flags);
 	else

@@ -15,6 +15,8 @@ ssize_t efa_recv_op(struct efa_ep *ep, struct rdm_recv *op, uint64_t flags)
 
 	if (op->iovcnt > RDM_IOV_MAX)
 		return -FI_EINVAL;
+	if (u_unlikely(flags & FI_TRIGGER))
+		return efa_refusal(flags);
 	op->flags |= efa_rx_flags(ep, flags);
 	op->from |= ep->any_source;
 	u_lock(&ep->lock);
@@ -64,12 +66,18 @@ static ssize_t msg_recvmsg(struct fid_ep *ep, const struct fi_msg *msg,
 
 /* ---- sending ------------------------------------------------------------- */
 
+/* Triggered operations are not there at all, others not in this call. */
+U_COLD int efa_refusal(uint64_t flags)
+{
+	return flags & FI_TRIGGER ? -FI_ENOSYS : -FI_EOPNOTSUPP;
+}
+
 U_COLD int efa_tx_hold(struct efa_ep *ep, uint64_t flags, fi_addr_t to)
 {
 	bool settled;
 
 	if ((flags & EFA_TX_REFUSED) || !ep->rdm)
-		return -FI_EOPNOTSUPP;
+		return efa_refusal(flags);
 	u_lock(&ep->lock);
 	settled = rdm_is_settled(ep->rdm, to);
 	u_unlock(&ep->lock);

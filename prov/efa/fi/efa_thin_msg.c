@@ -27,7 +27,7 @@ static ssize_t thin_recvmsg(struct fid_ep *fid, const struct fi_msg *msg,
 	struct efa_ep *ep = efa_ep_of(fid);
 
 	if (flags & ~(FI_COMPLETION | FI_MORE))
-		return -FI_EOPNOTSUPP;
+		return efa_refusal(flags);
 	return efa_thin_recv(ep, msg->msg_iov, msg->desc, msg->iov_count,
 			     efa_rx_flags(ep, flags), msg->context);
 }
@@ -59,7 +59,7 @@ static ssize_t thin_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 	if (ep->domain->kind == EFA_DGRAM)
 		refused |= FI_DELIVERY_COMPLETE;
 	if (flags & refused)
-		return -FI_EOPNOTSUPP;
+		return efa_refusal(flags);
 	return efa_thin_send(ep, msg->msg_iov, msg->desc, msg->iov_count,
 			     msg->addr, efa_tx_flags(ep, flags), msg->data,
 			     msg->context);

@@ -142,6 +142,8 @@ static void send__calls(void **state)
 	assert_int_equal(fixture_entry(&f, 1).len, 8);
 	sent();
 	assert_int_equal(fi_sendmsg(f.ep[0], &msg, FI_FENCE), -FI_EOPNOTSUPP);
+	assert_int_equal(fi_sendmsg(f.ep[0], &msg, FI_TRIGGER), -FI_ENOSYS);
+	assert_int_equal(fi_recvmsg(f.ep[1], &recv, FI_TRIGGER), -FI_ENOSYS);
 	iov[0] = (struct iovec){ in, 8 };
 	assert_int_equal(fi_recvmsg(f.ep[1], &recv, FI_MORE), 0);
 	assert_int_equal(fi_recvmsg(f.ep[1], &recv, FI_PEEK), -FI_EOPNOTSUPP);

@@ -174,7 +174,8 @@ static void fence__what_is_refused_is_refused_at_once(void **state)
 
 	greet();
 	post_long();
-	assert_int_equal(fi_sendmsg(f.ep[0], &msg, FI_FENCE | FI_TRIGGER),
+	assert_int_equal(fi_sendmsg(f.ep[0], &msg,
+				    FI_FENCE | FI_COMMIT_COMPLETE),
 			 -FI_EOPNOTSUPP);
 	msg.addr = 12345;
 	assert_int_equal(fi_sendmsg(f.ep[0], &msg, FI_FENCE), -FI_EINVAL);
