@@ -141,6 +141,19 @@ static bool needs_lock(const struct efa_ep *ep)
 	return locks.endpoints || (split && locks.split);
 }
 
+/*
+ * Receives of old peers may be their user's own (rdm_bare.c) where all of a
+ * program does with no more than that: it says so to both ends.
+ */
+static bool may_meet_bare(const struct efa_ep *ep)
+{
+	const struct dev_info *dev = &ep->domain->dev->info;
+
+	return dev->kind == DEV_KIND_VERBS &&
+	       !(ep->caps & (FI_TAGGED | FI_ATOMIC)) &&
+	       ep->opt.max_size[0] <= dev->mtu;
+}
+
 static int open_rdm(struct efa_ep *ep)
 {
 	struct rdm_ep_config config = {
@@ -160,6 +173,7 @@ static int open_rdm(struct efa_ep *ep)
 		.no_rdma = !efa_ep_uses_rdma(ep),
 		.rnr_retries = (uint8_t)ep->opt.rnr_retry,
 		.no_shm = ep->opt.no_shm,
+		.patient = may_meet_bare(ep),
 		.strangers = ep->caps & FI_SOURCE_ERR,
 	};
 

@@ -239,6 +239,8 @@ struct rdm_ep_config {
 	uint64_t features_off; /* handshake feature bits not to use */
 	bool no_rdma; /* the device's RDMA is not used, by peers neither */
 	bool no_shm; /* shared memory is not used, by peers neither */
+	bool patient; /* no message goes before the peer's HANDSHAKE, as it may
+			 want it without headers: rdm_bare.c */
 	bool strangers; /* what comes of a sender who is not in the av is an
 			   entry RDM_ERR_STRANGER with his address */
 	uint64_t answer_timeout; /* ns that an answer which cannot be delivered

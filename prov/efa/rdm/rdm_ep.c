@@ -176,10 +176,8 @@ static void sending_resume(struct rdm_ep *ep)
 
 	while (tx) {
 		struct rdm_tx *next = TAILQ_NEXT(tx, queue);
-		bool done = tx->kind == RDM_TX_MSG ? rdm_bulk_resume(ep, tx) :
-						     rdm_rma_resume(ep, tx);
 
-		if (done) {
+		if (rdm_tx_resume(ep, tx)) {
 			TAILQ_REMOVE(&ep->sending, tx, queue);
 			rdm_tx_settle(ep, tx);
 		}

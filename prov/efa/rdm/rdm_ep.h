@@ -14,7 +14,8 @@
  *   rdm_target.c  what peers' requests may touch   rdm_peer.c who is who
  *   rdm_region.c  counters of what they wrote      rdm_alive.c  is who we
  *                                                    wait for still there
- *   rdm_removed.c  addresses that were removed
+ *   rdm_removed.c  addresses that were removed     rdm_bare.c  messages
+ *   rdm_park.c  what waits for a HANDSHAKE           without headers
  *   rdm_ep.c    open, progress, close
  *
  * Nouns
@@ -76,6 +77,8 @@ struct rdm_peer {
 	uint32_t nuntold; /* entries of untold */
 	bool shaken; /* its HANDSHAKE came */
 	bool greeted; /* ours went out */
+	bool eager; /* a message of one packet may go the short way: by_connid,
+		       and not bare */
 	bool by_connid; /* hands were shaken, and requests to it carry our
 			   connid and no address */
 	bool keep_raw; /* it wants the raw address in every request */
@@ -86,6 +89,8 @@ struct rdm_peer {
 	uint32_t device_version;
 	uint32_t av_generation; /* when index was last looked for */
 	struct dev_addr addr;
+	struct dev_ah *bare; /* where messages go without headers; NULL: none
+				do */
 	struct rdm_reorder early;
 	struct rdm_tx_list txs; /* every operation under way to it */
 	struct rdm_msg_list msgs; /* every rdm_msg from it */

@@ -48,6 +48,24 @@ void rdm_bulk_done(struct rdm_ep *ep, struct rdm_peer *peer,
 struct rdm_tx *rdm_tx_named(struct rdm_ep *ep, struct rdm_peer *peer,
 			    uint32_t id);
 
+/* ---- rdm_send.c, rdm_bare.c --------------------------------------------------------- */
+
+/* Begins a message: as rdm_eager_start, or -EOPNOTSUPP. */
+int rdm_send_start(struct rdm_ep *ep, struct rdm_tx *tx);
+int rdm_bare_start(struct rdm_ep *ep, struct rdm_tx *tx);
+/* Looks in a HANDSHAKE whether the peer wants its messages so. */
+void rdm_bare_meet(struct rdm_ep *ep, struct rdm_peer *peer,
+		   const struct rdm_pkt *pkt);
+
+/* ---- rdm_park.c --------------------------------------------------------------------- */
+
+/* It waits for the HANDSHAKE: 0, -EAGAIN, -errno. */
+int rdm_park(struct rdm_ep *ep, struct rdm_tx *tx);
+/* Takes the bytes of an injected one into tx->copy: 0, -ENOMEM. */
+int rdm_tx_copy(struct rdm_tx *tx);
+/* Begins it, or goes on. False: there is no room. Then state is SENDING. */
+bool rdm_tx_resume(struct rdm_ep *ep, struct rdm_tx *tx);
+
 /* ---- rdm_expose.c ------------------------------------------------------------------- */
 
 /* As above, of what the peer reads. */
@@ -76,7 +94,8 @@ static inline bool rdm_can_deliver(const struct rdm_ep *ep,
 
 /* Whether our device and the peer's can read each other's memory. */
 bool rdm_can_read(const struct rdm_ep *ep, const struct rdm_peer *peer);
-bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx);
+/* 0: begun, the state says what is left to do; -EAGAIN; -errno. */
+int rdm_rma_start(struct rdm_ep *ep, struct rdm_tx *tx);
 void rdm_rma_written(struct rdm_ep *ep, const struct dev_wc *wc);
 
 /* ---- rdm_emul.c --------------------------------------------------------------------- */

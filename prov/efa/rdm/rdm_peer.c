@@ -236,6 +236,8 @@ U_COLD void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 	peer->keep_raw = pkt->features & RDM_FEATURE_KEEP_RAW_ADDR;
 	peer->by_connid = !peer->keep_raw &&
 			  (pkt->features & RDM_FEATURE_CONNID);
+	rdm_bare_meet(ep, peer, pkt);
+	peer->eager = peer->by_connid && !peer->bare;
 	peer->shaken = true;
 	rdm_error_pay(ep, peer);
 	while ((tx = TAILQ_FIRST(&peer->parked))) {
@@ -334,6 +336,8 @@ void rdm_peers_fini(struct rdm_ep *ep)
 	uint32_t cursor = 0;
 
 	while ((peer = u_pool_next(&ep->peers, &cursor))) {
+		if (peer->bare)
+			dev_ah_close(peer->bare);
 		dev_ah_close(peer->ah);
 		rdm_reorder_clear(&peer->early);
 		rdm_error_forget(peer);

@@ -151,7 +151,7 @@ static bool take_word(struct cursor *c, uint64_t *word)
 static U_COLD int parse_handshake(struct cursor *c, uint32_t words,
 				  struct rdm_pkt *pkt)
 {
-	uint64_t connid = 0, version = 0, unused;
+	uint64_t connid = 0, version = 0, user = 0, unused;
 
 	if (words < WORDS_BIAS || words - WORDS_BIAS > c->left / WORD_BYTES)
 		return -EBADMSG;
@@ -165,12 +165,14 @@ static U_COLD int parse_handshake(struct cursor *c, uint32_t words,
 		return -EBADMSG;
 	if (pkt->flags & RDM_PKT_DEVICE_VERSION && !take_word(c, &version))
 		return -EBADMSG;
-	if (pkt->flags & RDM_PKT_USER_QP && !take_word(c, &unused))
+	if (pkt->flags & RDM_PKT_USER_QP && !take_word(c, &user))
 		return -EBADMSG;
 	if (pkt->flags & RDM_PKT_P2P && !take_word(c, &unused))
 		return -EBADMSG;
 	pkt->connid = (uint32_t)connid;
 	pkt->device_version = (uint32_t)version;
+	pkt->aux = (uint32_t)user;
+	pkt->aux2 = (uint32_t)(user >> 32);
 	pkt->payload = NULL;
 	pkt->payload_len = 0;
 	return 0;

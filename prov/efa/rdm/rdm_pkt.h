@@ -144,8 +144,10 @@ struct rdm_pkt {
 			     of whatever kind */
 	uint32_t recv_id; /* receiver's operation */
 	uint32_t credit; /* credit_request; window of a READ request */
-	uint32_t aux; /* PEER_ERROR: enum rdm_ref; atomics: op */
-	uint32_t aux2; /* PEER_ERROR: error number; atomics: datatype */
+	uint32_t aux; /* PEER_ERROR: enum rdm_ref; atomics: op; HANDSHAKE with
+			 RDM_PKT_USER_QP: qpn */
+	uint32_t aux2; /* PEER_ERROR: error number; atomics: datatype;
+			  HANDSHAKE: qkey */
 	uint64_t tag;
 	uint64_t total; /* bytes of the whole message */
 	uint64_t offset; /* of this packet's payload; runt length not here */

@@ -3,14 +3,12 @@
  * rdm_rma.c - remote memory access: by the device's RDMA where both ends have
  * it, else in packets (rdm_emul.c)
  *
- * The peer's features must be known first: an operation that is early asks for
- * its HANDSHAKE (a write request of nothing) and waits on peer->parked.
+ * The peer's features must be known first: an operation that is early waits
+ * (rdm_park.c).
  */
 #include "rdm/rdm_move.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- by the device -------------------------------------------------------- */
 
@@ -108,91 +106,12 @@ static int device_start(struct rdm_ep *ep, struct rdm_tx *tx)
 
 /* ---- either way ------------------------------------------------------------ */
 
-/* 0: begun, the state says what is left to do; -EAGAIN; -errno. */
-static int start(struct rdm_ep *ep, struct rdm_tx *tx)
+int rdm_rma_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	tx->state = RDM_TX_SENDING;
 	if (device_can(ep, tx))
 		return device_start(ep, tx);
 	return rdm_emul_start(ep, tx);
-}
-
-static uint32_t err_of(int ret)
-{
-	switch (ret) {
-	case -EOPNOTSUPP:
-		return DEV_FEATURE;
-	case -ENOMEM:
-		return RDM_ERR_NOMEM;
-	default:
-		return DEV_BAD_OP;
-	}
-}
-
-/* False: there is no room. Then state is SENDING. */
-bool rdm_rma_resume(struct rdm_ep *ep, struct rdm_tx *tx)
-{
-	int ret;
-
-	if (tx->type)
-		return rdm_bulk_resume(ep, tx);
-	ret = start(ep, tx);
-	if (ret == -EAGAIN) {
-		tx->type = 0;
-		tx->state = RDM_TX_SENDING;
-		return false;
-	}
-	if (ret) {
-		tx->err = err_of(ret);
-		tx->state = RDM_TX_SENT;
-	}
-	return tx->state != RDM_TX_SENDING;
-}
-
-/*
- * Asks for the HANDSHAKE as a packet of the operation itself, so that it fails
- * with the packet when the peer cannot be reached.
- */
-static int park(struct rdm_ep *ep, struct rdm_tx *tx)
-{
-	struct rdm_pkt pkt = { .type = RDM_PKT_EAGER_RTW };
-	uint8_t hdr[RDM_PKT_HDR_MAX];
-	struct dev_wr wr = {
-		.id = rdm_wr_id(RDM_WR_TX, u_pool_id(tx)),
-		.ah = tx->peer->ah,
-		.op = DEV_SEND,
-		.hdr = hdr,
-	};
-	int ret;
-
-	rdm_pkt_identity(ep, tx->peer, &pkt);
-	wr.hdr_len = rdm_pkt_build(hdr, &pkt);
-	ret = dev_post(ep->qp, &wr, 1);
-	if (ret != 1)
-		return ret ? ret : -EAGAIN;
-	if (!wr.done)
-		tx->wrs++;
-	tx->state = RDM_TX_PARKED;
-	TAILQ_INSERT_TAIL(&tx->peer->parked, tx, queue);
-	return 0;
-}
-
-/* An injected buffer is the caller's again: take the bytes. */
-static int tx_copy(struct rdm_tx *tx)
-{
-	uint8_t *to = malloc(tx->len);
-
-	if (!to)
-		return -ENOMEM;
-	tx->copy = to;
-	for (uint32_t i = 0; i < tx->iovcnt; i++) {
-		memcpy(to, tx->iov[i].iov_base, tx->iov[i].iov_len);
-		to += tx->iov[i].iov_len;
-	}
-	tx->iov[0] = (struct iovec){ tx->copy, tx->len };
-	tx->local[0] = NULL;
-	tx->iovcnt = 1;
-	return 0;
 }
 
 static int tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
@@ -217,7 +136,7 @@ static int tx_fill(struct rdm_tx *tx, struct rdm_peer *peer,
 	if (!(op->flags & RDM_INJECT))
 		return 0;
 	tx->flags &= ~(uint32_t)RDM_DELIVERY;
-	return tx->len ? tx_copy(tx) : 0;
+	return rdm_tx_copy(tx);
 }
 
 int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
@@ -236,7 +155,7 @@ int rdm_rma(struct rdm_ep *ep, const struct rdm_rma *op)
 		return -ENOMEM;
 	}
 	ep->names |= op->mr != NULL;
-	ret = peer->shaken ? start(ep, tx) : park(ep, tx);
+	ret = peer->shaken ? rdm_rma_start(ep, tx) : rdm_park(ep, tx);
 	if (ret) {
 		rdm_tx_free(ep, tx);
 		return ret;

@@ -105,10 +105,13 @@ static inline int send_eager(struct rdm_ep *ep, struct rdm_peer *peer,
 	return 0;
 }
 
-static int start(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_tx *tx)
+int rdm_send_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
+	struct rdm_peer *peer = tx->peer;
 	int ret;
 
+	if (u_unlikely(peer->bare != NULL))
+		return rdm_bare_start(ep, tx);
 	if (tx->len >= ep->config.read_min && peer->shaken &&
 	    !(tx->flags & RDM_INJECT) && rdm_can_read(ep, peer)) {
 		ret = rdm_longread_start(ep, tx);
@@ -128,6 +131,14 @@ static int start(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_tx *tx)
 	return rdm_longcts_start(ep, tx);
 }
 
+/* The peer may want it without headers. */
+static U_COLD int send_early(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	if ((tx->flags & RDM_INJECT) && rdm_tx_copy(tx))
+		return -ENOMEM;
+	return rdm_park(ep, tx);
+}
+
 static __attribute__((noinline)) int send_slow(struct rdm_ep *ep,
 					       struct rdm_peer *peer,
 					       const struct rdm_send *op,
@@ -142,7 +153,8 @@ static __attribute__((noinline)) int send_slow(struct rdm_ep *ep,
 	ep->names |= op->mr != NULL;
 	if (op->flags & RDM_INJECT)
 		tx->flags &= ~(uint32_t)RDM_DELIVERY;
-	ret = start(ep, peer, tx);
+	ret = ep->config.patient && !peer->shaken ? send_early(ep, tx) :
+						    rdm_send_start(ep, tx);
 	if (ret) {
 		rdm_tx_free(ep, tx);
 		return ret;
@@ -166,7 +178,7 @@ int rdm_send(struct rdm_ep *ep, const struct rdm_send *op)
 		return -EINVAL;
 	len = op->iovcnt == 1 ? op->iov[0].iov_len :
 				rdm_iov_len(op->iov, op->iovcnt);
-	if (u_likely(len <= ep->eager_max && peer->by_connid &&
+	if (u_likely(len <= ep->eager_max && peer->eager &&
 		     !(op->flags & RDM_DELIVERY))) {
 		hdr_len =
 			eager_hdr(hdr, op, peer->tx_msg_id, ep->qp->addr.qkey);
