@@ -10,6 +10,7 @@
 
 /* What peers may wait for at close: acknowledgements, packets still queued. */
 #define DRAIN (2 * U_SEC)
+#define DRAIN_STEP (10 * U_MSEC)
 
 /* ---- operation tables ---------------------------------------------------- */
 
@@ -70,15 +71,21 @@ static void enable_handles(struct efa_ep *ep)
 /* ---- lists of who drives it ---------------------------------------------- */
 
 /* Remove is harmless where it was never added. */
-static void leave(struct efa_ep *ep)
+/* What of the program leads to it. */
+static void leave_queues(struct efa_ep *ep)
 {
-	efa_domain_remove_ep(ep->domain, ep);
 	efa_av_remove_ep(ep->av, ep);
 	efa_watch_remove(&ep->tx_cq->watch, ep);
 	efa_watch_remove(&ep->rx_cq->watch, ep);
 	for (int use = 0; use < RDM_CNTR_USES; use++)
 		if (ep->cntr[use])
 			efa_watch_remove(&ep->cntr[use]->watch, ep);
+}
+
+static void leave(struct efa_ep *ep)
+{
+	efa_domain_remove_ep(ep->domain, ep);
+	leave_queues(ep);
 }
 
 static int join(struct efa_ep *ep)
@@ -224,21 +231,34 @@ fini_lock:
 	return ret;
 }
 
+/* For others, who may want to revoke a region, it is free in between. */
 static bool drain(struct efa_ep *ep)
 {
-	return ep->rdm ? rdm_ep_drain(ep->rdm, DRAIN) :
-			 efa_thin_drain(ep->thin, DRAIN);
+	const uint64_t end = u_now() + DRAIN;
+	bool done;
+
+	do {
+		u_lock(&ep->lock);
+		done = ep->rdm ? rdm_ep_drain(ep->rdm, DRAIN_STEP) :
+				 efa_thin_drain(ep->thin, DRAIN_STEP);
+		efa_ep_unlock(ep);
+	} while (!done && u_now() < end);
+	return done;
 }
 
-/* Nobody else reaches the endpoint once it has left the lists. */
+/*
+ * Regions may be closed as long as there are operations that name them, so it is
+ * in the domain until nothing is under way.
+ */
 void efa_ep_disable(struct efa_ep *ep)
 {
 	if (!ep->enabled)
 		return;
-	leave(ep);
+	leave_queues(ep);
 	if (!drain(ep))
 		efa_warn(EP_CTRL, "closed with packets that peers may still "
 				  "wait for\n");
+	efa_domain_remove_ep(ep->domain, ep);
 	close_queue_pair(ep);
 	u_lock_fini(&ep->lock);
 	ep->enabled = false;

@@ -11,6 +11,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "fixture.h"
@@ -94,6 +96,45 @@ static void mr_close__ends_receives_that_name_it(void **state)
 	assert_ptr_equal(fixture_entry(&f, 1).op_context, &c[2]);
 	fixture_entry(&f, 0);
 	assert_int_equal(fi_close(&other->fid), 0);
+	teardown();
+}
+
+static void *close_sender(void *unused)
+{
+	(void)unused;
+	assert_int_equal(fi_close(&f.ep[0]->fid), 0);
+	f.ep[0] = NULL;
+	return NULL;
+}
+
+/* An endpoint that is being closed sends on while its peer does not read. */
+static void mr_close__beside_the_close_of_an_endpoint(void **state)
+{
+	const size_t len = 60000;
+	struct fid_mr *mr;
+	pthread_t thread;
+	int rc = 0;
+
+	setup(&(struct fixture_config){ .type = FI_EP_RDM,
+					.threading = FI_THREAD_SAFE });
+	message_goes_on();
+	free(from);
+	from = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mr = region(from);
+	for (int i = 0; i < 1000 && !rc; i++)
+		rc = (int)fi_send(f.ep[0], from, len, fi_mr_desc(mr), f.addr[1],
+				  NULL);
+	assert_int_equal(rc, -FI_EAGAIN);
+	pthread_create(&thread, NULL, close_sender, NULL);
+	usleep(50000);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	assert_int_equal(mprotect(from, BYTES, PROT_NONE), 0);
+	for (int i = 0; i < 20000; i++)
+		fi_cq_read(f.cq[1], NULL, 0);
+	pthread_join(thread, NULL);
+	munmap(from, BYTES);
+	from = NULL;
 	teardown();
 }
 
@@ -270,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mr_close__ends_receives_that_name_it),
+		cmocka_unit_test(mr_close__beside_the_close_of_an_endpoint),
 		cmocka_unit_test(mr_close__ends_a_long_send),
 		cmocka_unit_test(mr_close__leaves_others_alone),
 		cmocka_unit_test(mr_close__ends_rma_of_efa_direct),

@@ -132,7 +132,8 @@ void fixture_open(struct fixture *f, const struct fixture_config *config)
 void fixture_close(struct fixture *f)
 {
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(fi_close(&f->ep[i]->fid), 0);
+		if (f->ep[i])
+			assert_int_equal(fi_close(&f->ep[i]->fid), 0);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(fi_close(&f->cq[i]->fid), 0);
 	if (f->sent)
@@ -142,10 +143,10 @@ void fixture_close(struct fixture *f)
 	for (int i = 0; i < 4; i++)
 		if (f->cntr[i])
 			assert_int_equal(fi_close(&f->cntr[i]->fid), 0);
-	if (f->eq)
-		assert_int_equal(fi_close(&f->eq->fid), 0);
 	assert_int_equal(fi_close(&f->av->fid), 0);
 	assert_int_equal(fi_close(&f->domain->fid), 0);
+	if (f->eq)
+		assert_int_equal(fi_close(&f->eq->fid), 0);
 	assert_int_equal(fi_close(&f->fabric->fid), 0);
 	fi_freeinfo(f->info);
 }
