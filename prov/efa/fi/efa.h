@@ -148,6 +148,7 @@ struct efa_domain {
 	bool mr_local; /* RDM, whose operations name regions of local memory */
 	enum fi_threading threading;
 	struct efa_eq *eq; /* NULL: none bound */
+	bool tells_mrs; /* to eq: FI_REG_MR */
 	struct efa_driver *driver; /* NULL: progress is manual */
 	struct rdm_regions *regions; /* that have counters */
 	_Atomic int refs; /* everything opened in it */
@@ -194,22 +195,6 @@ int efa_fabric_open(struct fi_fabric_attr *attr, struct fid_fabric **fabric,
 		    void *context);
 int efa_domain_open(struct fid_fabric *fabric, struct fi_info *info,
 		    struct fid_domain **domain, void *context);
-int efa_eq_open(struct fid_fabric *fabric, struct fi_eq_attr *attr,
-		struct fid_eq **eq, void *context);
-
-struct efa_eq;
-
-/* 0: may sleep on its fd; -FI_EAGAIN: an event waits. */
-int efa_eq_trywait(struct fid *eq);
-/*
- * Reports an error that belongs to no operation of fid: number is its
- * prov_errno, text tells who and where. Dropped while too many wait.
- */
-void efa_eq_report(struct efa_eq *eq, struct fid *fid, uint32_t number,
-		   const char *text);
-/* For who binds one: it does not close before it is put back. */
-struct efa_eq *efa_eq_get(struct fid *eq);
-void efa_eq_put(struct efa_eq *eq);
 
 /* ---- address vector ------------------------------------------------------ */
 

@@ -78,6 +78,8 @@ static int alias_close(struct fid *fid)
 	struct efa_handle *alias = alias_of(fid);
 	struct u_lock *lock = &alias->ep->domain->lock;
 
+	if (efa_is_child(alias->ep->domain->pid))
+		return 0;
 	u_lock(lock);
 	LIST_REMOVE(alias, link);
 	u_unlock(lock);

@@ -161,7 +161,7 @@ static int av_lookup(struct fid_av *fid, fi_addr_t fi_addr, void *addr,
 	*addrlen = EFA_ADDR_LEN;
 	if (room)
 		memcpy(addr, bytes, u_min(room, EFA_ADDR_LEN));
-	return room < EFA_ADDR_LEN ? -FI_ETOOSMALL : 0;
+	return 0;
 }
 
 static const char *av_straddr(struct fid_av *fid, const void *addr, char *buf,

@@ -15,7 +15,7 @@
 #include "util/u_lines.h"
 
 #define BATCH 16 /* completions copied at once */
-#define DIRECT_SIZE 12288 /* of a queue of efa-direct, at least */
+#define THIN_SIZE 12288 /* of a queue of thin endpoints: receives, sends */
 
 static struct efa_cq *cq_of(struct fid_cq *cq)
 {
@@ -284,8 +284,8 @@ static int check_attr(struct fi_cq_attr *attr)
 static int open_queue(struct efa_cq *cq, size_t size, bool locked)
 {
 	size = u_max(size, (size_t)efa_settings.cq_size);
-	if (cq->domain->kind == EFA_DIRECT)
-		size = u_max(size, DIRECT_SIZE);
+	if (cq->domain->kind != EFA_RDM)
+		size = u_max(size, THIN_SIZE);
 	if (cq->domain->kind == EFA_RDM) {
 		cq->rdm = rdm_cq_new(size, locked);
 		if (cq->rdm)

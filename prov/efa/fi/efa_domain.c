@@ -7,7 +7,7 @@
  * "<device>-rdm" is the device itself. All that is opened in it is of that
  * kind.
  */
-#include "fi/efa.h"
+#include "fi/efa_eq.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -102,14 +102,17 @@ static int domain_close(struct fid *fid)
 	return 0;
 }
 
-/* A domain has no events yet; its queue is kept from closing, no more. */
+/* It is the queue of endpoints that have none, too. */
 static int domain_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
 {
 	struct efa_domain *domain = domain_of(fid);
 
 	if (bfid->fclass != FI_CLASS_EQ || domain->eq)
 		return -FI_EINVAL;
+	if (flags & ~FI_REG_MR)
+		return -FI_EBADFLAGS;
 	domain->eq = efa_eq_get(bfid);
+	domain->tells_mrs = flags & FI_REG_MR;
 	return 0;
 }
 

@@ -5,7 +5,7 @@
  * It obeys the info it is opened with, which the application may have edited,
  * not what the device could do. What it is bound to cannot close before it.
  */
-#include "fi/efa.h"
+#include "fi/efa_eq.h"
 
 #include <stdlib.h>
 

@@ -4,14 +4,15 @@
  *
  * Connectionless endpoints have no events of their own, and insertion into
  * address vectors is done when the call returns, so that what comes out is what
- * the program put in, and the errors of endpoints that belong to no operation.
+ * the program put in, regions that were asked for so (FI_REG_MR), and the errors
+ * of endpoints that belong to no operation.
  * The list grows; it is never overrun. Only errors, which come of peers, are
  * kept up to a number.
  *
  * Sleepers wait on a condition. With FI_WAIT_FD and FI_WAIT_UNSPEC an eventfd
  * is readable exactly while the list is not empty.
  */
-#include "fi/efa.h"
+#include "fi/efa_eq.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -115,21 +116,28 @@ static void drop_first(struct efa_eq *eq)
 	free(event);
 }
 
-/* Into the caller's buffer, or ours if he brought none (interface 1.5). */
-static void put_err_data(struct efa_eq *eq, struct fi_eq_err_entry *entry)
+/*
+ * Into the caller's buffer, or ours if he brought none (interface 1.5; entries
+ * of older ones end before err_data_size). Returns the bytes of the entry.
+ */
+static ssize_t put_err_data(struct efa_eq *eq, struct fi_eq_err_entry *entry)
 {
 	uint32_t version = eq->fabric->fid.api_version;
 	size_t len = strlen(eq->err_text) + 1;
 
-	if (FI_VERSION_LT(version, FI_VERSION(1, 5)) || !entry->err_data_size ||
-	    !entry->err_data) {
+	if (FI_VERSION_LT(version, FI_VERSION(1, 5))) {
+		entry->err_data = eq->err_text;
+		return offsetof(struct fi_eq_err_entry, err_data_size);
+	}
+	if (!entry->err_data_size || !entry->err_data) {
 		entry->err_data = eq->err_text;
 		entry->err_data_size = len;
-		return;
+		return sizeof(*entry);
 	}
 	entry->err_data_size = u_min(entry->err_data_size, len);
 	memcpy(entry->err_data, eq->err_text, entry->err_data_size);
 	((char *)entry->err_data)[entry->err_data_size - 1] = 0;
+	return sizeof(*entry);
 }
 
 /* The first event to the caller; it stays with FI_PEEK. */
@@ -158,6 +166,7 @@ static ssize_t take_error(struct efa_eq *eq, struct fi_eq_err_entry *entry,
 {
 	struct event *event = STAILQ_FIRST(&eq->events);
 	struct error error;
+	ssize_t bytes;
 
 	if (!event || !event->error)
 		return -FI_EAGAIN;
@@ -168,12 +177,12 @@ static ssize_t take_error(struct efa_eq *eq, struct fi_eq_err_entry *entry,
 	entry->err = error.err;
 	entry->prov_errno = error.prov_errno;
 	memcpy(eq->err_text, error.text, sizeof(eq->err_text));
-	put_err_data(eq, entry);
+	bytes = put_err_data(eq, entry);
 	if (!(flags & FI_PEEK)) {
 		drop_first(eq);
 		eq->nerrors--;
 	}
-	return sizeof(*entry);
+	return bytes;
 }
 
 /* ---- operations ---------------------------------------------------------- */
@@ -228,17 +237,10 @@ void efa_eq_report(struct efa_eq *eq, struct fid *fid, uint32_t number,
 	free(event);
 }
 
-static ssize_t eq_write(struct fid_eq *fid, uint32_t number, const void *buf,
-			size_t len, uint64_t flags)
+int efa_eq_tell(struct efa_eq *eq, uint32_t number, const void *buf, size_t len)
 {
-	struct efa_eq *eq = eq_of(fid);
-	struct event *event;
+	struct event *event = malloc(sizeof(*event) + len);
 
-	if (!(eq->flags & FI_WRITE))
-		return -FI_EINVAL;
-	if (flags)
-		return -FI_EBADFLAGS;
-	event = malloc(sizeof(*event) + len);
 	if (!event)
 		return -FI_ENOMEM;
 	event->error = false;
@@ -248,7 +250,21 @@ static ssize_t eq_write(struct fid_eq *fid, uint32_t number, const void *buf,
 	pthread_mutex_lock(&eq->lock);
 	put(eq, event);
 	pthread_mutex_unlock(&eq->lock);
-	return (ssize_t)len;
+	return 0;
+}
+
+static ssize_t eq_write(struct fid_eq *fid, uint32_t number, const void *buf,
+			size_t len, uint64_t flags)
+{
+	struct efa_eq *eq = eq_of(fid);
+	int ret;
+
+	if (!(eq->flags & FI_WRITE))
+		return -FI_EINVAL;
+	if (flags)
+		return -FI_EBADFLAGS;
+	ret = efa_eq_tell(eq, number, buf, len);
+	return ret ? ret : (ssize_t)len;
 }
 
 static struct timespec deadline_after(int ms)

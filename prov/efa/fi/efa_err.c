@@ -6,7 +6,7 @@
  * and meanings are listed in fi_efa(7). err_data is text with the addresses of
  * both ends, for whoever has to find the machine.
  */
-#include "fi/efa.h"
+#include "fi/efa_eq.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +114,7 @@ static size_t describe(const struct rdm_comp *comp, char *buf, size_t len)
 /* The endpoint's lock is held. Without an event queue the log is all. */
 U_COLD void efa_ep_report(struct efa_ep *ep)
 {
+	struct efa_eq *eq = ep->eq ? ep->eq : ep->domain->eq;
 	struct rdm_refusal refusal;
 	struct dev_addr self;
 	char text[EFA_ERR_TEXT];
@@ -124,9 +125,8 @@ U_COLD void efa_ep_report(struct efa_ep *ep)
 			      sizeof(text));
 		u_info("a request of a peer was refused (%u): %s", refusal.err,
 		       text);
-		if (ep->eq)
-			efa_eq_report(ep->eq, &ep->own.fid.fid, refusal.err,
-				      text);
+		if (eq)
+			efa_eq_report(eq, &ep->own.fid.fid, refusal.err, text);
 	}
 }
 
@@ -152,8 +152,8 @@ static size_t make_err_data(const struct rdm_comp *comp,
 }
 
 /*
- * Since interface 1.5 the caller may bring a buffer; who brings none gets ours,
- * which is good until the next read. Threads that read at once bring one each,
+ * Since interface 1.5 the caller may bring a buffer, which stays his even if there
+ * is nothing to put in; who brings none gets ours, which is good until the next read. Threads that read at once bring one each,
  * so ours is not touched then. Some bring an entry whose err_data was never set.
  */
 static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
@@ -162,17 +162,18 @@ static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
 	uint32_t version = cq->domain->fabric->fid.api_version;
 	char data[EFA_ERR_TEXT];
 	size_t len = make_err_data(comp, data);
+	bool sized = FI_VERSION_GE(version, FI_VERSION(1, 5));
 
-	if (!len || FI_VERSION_LT(version, FI_VERSION(1, 5)) ||
-	    !entry->err_data_size || !entry->err_data) {
+	if (!sized || !entry->err_data_size || !entry->err_data) {
 		memcpy(cq->err_data, data, len);
 		entry->err_data = len ? cq->err_data : NULL;
-		entry->err_data_size = len;
+		if (sized)
+			entry->err_data_size = len;
 		return;
 	}
 	entry->err_data_size = u_min(entry->err_data_size, len);
 	memcpy(entry->err_data, data, entry->err_data_size);
-	if (comp->err != RDM_ERR_STRANGER)
+	if (len && comp->err != RDM_ERR_STRANGER)
 		((char *)entry->err_data)[entry->err_data_size - 1] = 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * efa_fabric.c - the fabric: what domains and event queues hang on
  */
-#include "fi/efa.h"
+#include "fi/efa_eq.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * handed down for devices that can use it. Closing it ends what names it. Host
  * memory only.
  */
-#include "fi/efa.h"
+#include "fi/efa_eq.h"
 
 #include <stdlib.h>
 
@@ -96,6 +96,18 @@ static uint32_t access_of(uint64_t access)
 	       (access & FI_REMOTE_WRITE ? DEV_REMOTE_WRITE : 0);
 }
 
+/* It is ready before the call returns; who asked for it hears so as well. */
+static int tell_ready(struct efa_mr *mr)
+{
+	const struct fi_eq_entry entry = {
+		.fid = &mr->fid.fid,
+		.context = mr->fid.fid.context,
+	};
+
+	return efa_eq_tell(mr->domain->eq, FI_MR_COMPLETE, &entry,
+			   sizeof(entry));
+}
+
 static int mr_open(struct fid *fid, const struct iovec *range, uint64_t access,
 		   uint64_t flags, void *context, struct fid_mr **out)
 {
@@ -118,8 +130,16 @@ static int mr_open(struct fid *fid, const struct iovec *range, uint64_t access,
 		return ret;
 	}
 	mr->domain = domain;
-	mr->fid.fid.fclass = FI_CLASS_MR;
 	mr->fid.fid.context = context;
+	if (domain->tells_mrs) {
+		ret = tell_ready(mr);
+		if (ret) {
+			dev_mr_close(mr->dev);
+			free(mr);
+			return ret;
+		}
+	}
+	mr->fid.fid.fclass = FI_CLASS_MR;
 	mr->fid.fid.ops = &mr_fi_ops;
 	mr->fid.mem_desc = mr->dev;
 	mr->fid.key = mr->dev->key;

@@ -40,13 +40,21 @@ static struct efa_ring *ring_of(const struct efa_thin *thin,
 				       thin->ep->tx_cq->ring;
 }
 
+/* Neither side takes the places of the other. */
+static bool has_place(const struct efa_thin *thin, enum rdm_comp_kind kind)
+{
+	if (kind == RDM_COMP_RECV)
+		return thin->nrecvs < thin->ep->rx_size;
+	return thin->ops.taken - thin->nrecvs < thin->ep->tx_size;
+}
+
 struct efa_thin_op *efa_thin_op_new(struct efa_thin *thin,
 				    enum rdm_comp_kind kind, uint32_t flags,
 				    void *context)
 {
 	struct efa_thin_op *op;
 
-	if (!efa_ring_reserve(ring_of(thin, kind)))
+	if (!has_place(thin, kind) || !efa_ring_reserve(ring_of(thin, kind)))
 		return NULL;
 	op = u_pool_get(&thin->ops);
 	if (!op) {
@@ -58,12 +66,14 @@ struct efa_thin_op *efa_thin_op_new(struct efa_thin *thin,
 	op->mr = NULL;
 	op->kind = (uint8_t)kind;
 	op->completion = flags & RDM_COMPLETION;
+	thin->nrecvs += kind == RDM_COMP_RECV;
 	thin->nsilent += !op->completion && kind != RDM_COMP_RECV;
 	return op;
 }
 
 static void op_put(struct efa_thin *thin, struct efa_thin_op *op)
 {
+	thin->nrecvs -= op->kind == RDM_COMP_RECV;
 	thin->nsilent -= !op->completion && op->kind != RDM_COMP_RECV;
 	u_pool_put(&thin->ops, op);
 }

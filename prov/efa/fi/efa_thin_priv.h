@@ -36,6 +36,7 @@ struct efa_thin {
 	uint8_t send_flags; /* enum dev_wr_flags of all sends */
 	bool unsolicited; /* writes of peers end here without a receive */
 
+	size_t nrecvs; /* operations that are receives */
 	size_t nsilent; /* operations whose success nobody is told of */
 	struct efa_thin_sender *senders; /* [nsenders] by source number */
 	size_t nsenders;

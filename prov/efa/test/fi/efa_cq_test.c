@@ -292,6 +292,40 @@ static void error__text_in_the_callers_buffer(void **state)
 	fixture_close(&f);
 }
 
+/* Entries of interface 1.4 end with err_data. */
+static void error__nothing_behind_an_old_entry(void **state)
+{
+	struct fi_cq_err_entry error;
+
+	fixture_open(&f, &(struct fixture_config){ .caps = 0 });
+	f.fabric->api_version = FI_VERSION(1, 4);
+	post_recv(8);
+	assert_int_equal(fi_cancel(&f.ep[1]->fid, &rx), 0);
+	memset(&error, 0xaa, sizeof(error));
+	assert_int_equal(f.cq[1]->ops->readerr(f.cq[1], &error, 0), 1);
+	assert_null(error.err_data);
+	for (size_t i = offsetof(struct fi_cq_err_entry, err_data_size);
+	     i < sizeof(error); i++)
+		assert_int_equal(((uint8_t *)&error)[i], 0xaa);
+	fixture_close(&f);
+}
+
+/* Where there is nothing to say. */
+static void error__callers_buffer_stays_his(void **state)
+{
+	char text[32];
+	struct fi_cq_err_entry error = { .err_data = text,
+					 .err_data_size = sizeof(text) };
+
+	fixture_open(&f, &(struct fixture_config){ .caps = 0 });
+	post_recv(8);
+	assert_int_equal(fi_cancel(&f.ep[1]->fid, &rx), 0);
+	assert_int_equal(fi_cq_readerr(f.cq[1], &error, 0), 1);
+	assert_ptr_equal(error.err_data, text);
+	assert_int_equal(error.err_data_size, 0);
+	fixture_close(&f);
+}
+
 /* Another thread may be reading, with a buffer of its own. */
 static void error__text_of_one_is_left_alone_by_who_has_a_buffer(void **state)
 {
@@ -538,6 +572,8 @@ int main(void)
 		cmocka_unit_test(error__truncation_tells_all),
 		cmocka_unit_test(error__nothing_behind_the_callers_entry),
 		cmocka_unit_test(error__text_in_the_callers_buffer),
+		cmocka_unit_test(error__nothing_behind_an_old_entry),
+		cmocka_unit_test(error__callers_buffer_stays_his),
 		cmocka_unit_test(
 			error__text_of_one_is_left_alone_by_who_has_a_buffer),
 		cmocka_unit_test(strerror__knows_or_says_so),

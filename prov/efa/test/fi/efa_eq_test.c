@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "fi/efa_eq.h"
 #include "fixture.h"
 
 static struct fid_fabric *fabric;
@@ -18,7 +19,9 @@ static struct fid_eq *eq;
 
 static void open_eq(uint64_t flags, enum fi_wait_obj wait_obj)
 {
-	struct fi_fabric_attr fabric_attr = { .name = (char *)"efa" };
+	struct fi_fabric_attr fabric_attr = {
+		.name = (char *)"efa", .api_version = FI_VERSION(1, 17)
+	};
 	struct fi_eq_attr attr = { .size = 4,
 				   .flags = flags,
 				   .wait_obj = wait_obj };
@@ -126,6 +129,51 @@ static void readerr__in_turn(void **state)
 	close_eq();
 }
 
+/* Entries of interface 1.4 end with err_data. */
+static void readerr__nothing_behind_an_old_entry(void **state)
+{
+	const size_t len = offsetof(struct fi_eq_err_entry, err_data_size);
+	struct fi_eq_err_entry error;
+
+	open_eq(FI_WRITE, FI_WAIT_NONE);
+	fabric->api_version = FI_VERSION(1, 4);
+	report(4118, "who and where");
+	memset(&error, 0xaa, sizeof(error));
+	assert_int_equal(fi_eq_readerr(eq, &error, 0), len);
+	assert_string_equal(error.err_data, "who and where");
+	for (size_t i = len; i < sizeof(error); i++)
+		assert_int_equal(((uint8_t *)&error)[i], 0xaa);
+	close_eq();
+}
+
+/* A queue may be told of regions that are ready. */
+static void mr_reg__is_an_event(void **state)
+{
+	struct fi_eq_attr attr = { .wait_obj = FI_WAIT_NONE };
+	struct fi_eq_entry entry;
+	struct fixture f;
+	struct fid_mr *mr;
+	uint32_t event;
+	uint8_t byte;
+
+	fixture_open(&f, &(struct fixture_config){ .caps = 0 });
+	assert_int_equal(fi_eq_open(f.fabric, &attr, &f.eq, NULL), 0);
+	assert_int_equal(fi_domain_bind(f.domain, &f.eq->fid, FI_SEND),
+			 -FI_EBADFLAGS);
+	assert_int_equal(fi_domain_bind(f.domain, &f.eq->fid, FI_REG_MR), 0);
+	assert_int_equal(
+		fi_mr_reg(f.domain, &byte, 1, FI_SEND, 0, 0, 0, &mr, &byte), 0);
+	assert_int_equal(fi_eq_read(f.eq, &event, &entry, sizeof(entry), 0),
+			 sizeof(entry));
+	assert_int_equal(event, FI_MR_COMPLETE);
+	assert_ptr_equal(entry.fid, &mr->fid);
+	assert_ptr_equal(entry.context, &byte);
+	assert_int_equal(fi_eq_read(f.eq, &event, &entry, sizeof(entry), 0),
+			 -FI_EAGAIN);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	fixture_close(&f);
+}
+
 /* Peers cause errors: what nobody reads must not grow for ever. */
 static void readerr__of_too_many(void **state)
 {
@@ -228,7 +276,9 @@ static void sread__is_woken_by_a_write(void **state)
 
 static void open__other_wait_objects(void **state)
 {
-	struct fi_fabric_attr fabric_attr = { .name = (char *)"efa" };
+	struct fi_fabric_attr fabric_attr = {
+		.name = (char *)"efa", .api_version = FI_VERSION(1, 17)
+	};
 	struct fi_eq_attr attr = { .wait_obj = FI_WAIT_MUTEX_COND };
 
 	assert_int_equal(efa_fabric_open(&fabric_attr, &fabric, NULL), 0);
@@ -260,6 +310,8 @@ int main(void)
 		cmocka_unit_test(read__in_the_order_written),
 		cmocka_unit_test(read__empty),
 		cmocka_unit_test(readerr__in_turn),
+		cmocka_unit_test(readerr__nothing_behind_an_old_entry),
+		cmocka_unit_test(mr_reg__is_an_event),
 		cmocka_unit_test(readerr__of_too_many),
 		cmocka_unit_test(read__into_too_little_loses_nothing),
 		cmocka_unit_test(write__must_have_been_asked_for),
