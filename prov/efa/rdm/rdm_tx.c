@@ -165,6 +165,12 @@ U_COLD void rdm_tx_fail(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t err)
 	rdm_tx_settle(ep, tx);
 }
 
+static inline void reached(struct rdm_ep *ep, struct rdm_peer *peer)
+{
+	if (u_unlikely(peer->nuntold && peer->shaken))
+		rdm_error_pay(ep, peer);
+}
+
 void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc)
 {
 	assert(tx->wrs);
@@ -174,8 +180,7 @@ void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc)
 		rdm_tx_fail(ep, tx, rdm_peer_err(tx->peer, wc->status));
 	} else {
 		tx->acked = true;
-		if (u_unlikely(tx->peer->nuntold && tx->peer->shaken))
-			rdm_error_pay(ep, tx->peer);
+		reached(ep, tx->peer);
 		rdm_tx_settle(ep, tx);
 	}
 }
@@ -322,6 +327,7 @@ void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl, const struct dev_wc *wc)
 
 	if (u_likely(!wc->status)) {
 		ctl_free(ep, ctl);
+		reached(ep, peer);
 	} else if (worth_retry(ep, ctl, wc->status)) {
 		ctl_move(ep, ctl, false);
 	} else {

@@ -341,13 +341,14 @@ static void rdm_ctl__gives_up_nothing_that_came_early(void **state)
 
 /* Who gives a message up for that says so once it can, and not that it is
    there. */
-static void rdm_ctl__gives_up_and_says_so_later(void **state)
+static void gives_up(bool shaken)
 {
 	static uint8_t out[20000], in[20000];
 	struct pair p;
 
-	(void)state;
 	pair_open(&p, &completing);
+	if (shaken)
+		pair_shake(&p);
 	p.b.ep->config.answer_timeout = 1;
 	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
 	assert_int_equal(
@@ -366,6 +367,13 @@ static void rdm_ctl__gives_up_and_says_so_later(void **state)
 	assert_ptr_equal(pair_error(&p.a, RDM_ERR_PEER_ABORT).context, &out);
 	assert_int_equal(p.a.ep->txs.taken, 0);
 	pair_close(&p);
+}
+
+static void rdm_ctl__gives_up_and_says_so_later(void **state)
+{
+	(void)state;
+	gives_up(false);
+	gives_up(true);
 }
 
 /* An injected buffer is the caller's at once, however long messages go. */
