@@ -156,12 +156,15 @@ struct dev_qp {
 #define DEV_RNR_FOREVER 7
 #define DEV_RNR_TRIES 3 /* by default, of an RDM queue pair */
 
-/* What an SRD queue pair is to be. */
-struct dev_srd {
-	uint32_t qkey; /* as of dev_qp_open() */
-	uint8_t rnr_retries; /* of a send while the peer has no receive posted,
-				0..6, then DEV_RNR; DEV_RNR_FOREVER */
-	bool unsolicited; /* DEV_WC_WRITTEN uses up no receive here */
+/* What a queue pair is to be. */
+struct dev_qp_attr {
+	uint32_t qkey; /* random, nonzero, top bit clear */
+	uint8_t rnr_retries; /* of a send while the peer has no receive for it,
+				0..6; DEV_RNR_FOREVER. Then SRD: DEV_RNR; RDM:
+				the device here tries on, without end */
+	bool unsolicited; /* SRD: DEV_WC_WRITTEN uses up no receive here */
+	bool low_latency; /* a wish: RDM, SRD have the service level for it,
+			     where the device knows levels */
 };
 
 /* A destination of one queue pair. */
@@ -285,7 +288,7 @@ struct dev_ops {
 	int (*cq_fd)(struct dev_cq *cq);
 	int (*cq_arm)(struct dev_cq *cq);
 	int (*qp_open)(struct dev *dev, enum dev_qp_type type,
-		       struct dev_cq *cq, uint32_t qkey, uint8_t rnr_retries,
+		       struct dev_cq *cq, const struct dev_qp_attr *attr,
 		       struct dev_qp **qp);
 	void (*qp_close)(struct dev_qp *qp);
 	int (*ah_open)(struct dev_qp *qp, const struct dev_addr *addr,
@@ -311,7 +314,7 @@ struct dev_ops {
 	/* NULL: there is no shared memory to forbid. */
 	void (*forbid_shm)(struct dev_qp *qp);
 	/* NULL: no SRD queue pairs. */
-	int (*srd_open)(struct dev *dev, const struct dev_srd *srd,
+	int (*srd_open)(struct dev *dev, const struct dev_qp_attr *attr,
 			struct dev_cq *cq, struct dev_qp **qp);
 
 	/* Of a device that another one has beside it (dev_rail.h); else NULL.
@@ -355,17 +358,14 @@ static inline int dev_cq_arm(struct dev_cq *cq)
 }
 
 /*
- * RDM or UD. qkey: random, nonzero, top bit clear. rnr_retries, of RDM: what
- * the hardware tries by itself, 0..DEV_RNR_FOREVER, while the peer has no
- * receive for a packet; then the device here does, without end. Devices without
- * DEV_CAP_RNR_RETRY, and those that need no receives, do not look at it. Errors
- * are logged with what to do.
+ * RDM or UD. Devices without DEV_CAP_RNR_RETRY, and those that need no
+ * receives, do not look at rnr_retries. Errors are logged with what to do.
  */
 static inline int dev_qp_open(struct dev *dev, enum dev_qp_type type,
-			      struct dev_cq *cq, uint32_t qkey,
-			      uint8_t rnr_retries, struct dev_qp **qp)
+			      struct dev_cq *cq, const struct dev_qp_attr *attr,
+			      struct dev_qp **qp)
 {
-	return dev->ops->qp_open(dev, type, cq, qkey, rnr_retries, qp);
+	return dev->ops->qp_open(dev, type, cq, attr, qp);
 }
 
 /*
@@ -382,12 +382,12 @@ static inline void dev_qp_forbid_shm(struct dev_qp *qp)
  * Besides: -ENOSYS the device, or what lies below it, has no such queue pairs,
  * or cannot limit retries; -EOPNOTSUPP it cannot receive unsolicited.
  */
-static inline int dev_srd_open(struct dev *dev, const struct dev_srd *srd,
+static inline int dev_srd_open(struct dev *dev, const struct dev_qp_attr *attr,
 			       struct dev_cq *cq, struct dev_qp **qp)
 {
 	if (!dev->ops->srd_open)
 		return -ENOSYS;
-	return dev->ops->srd_open(dev, srd, cq, qp);
+	return dev->ops->srd_open(dev, attr, cq, qp);
 }
 
 /* Its ahs must be closed before. Lent packets go back. */

@@ -230,7 +230,7 @@ static void qp_open_local(struct rail_qp *qp, struct rail_cq *cq)
 }
 
 static int rail_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-			uint32_t qkey, uint8_t rnr_retries, struct dev_qp **out)
+			const struct dev_qp_attr *attr, struct dev_qp **out)
 {
 	struct rail_cq *cq = u_container_of(c, struct rail_cq, cq);
 	struct rail_qp *qp = u_lines_new(sizeof(*qp));
@@ -239,7 +239,7 @@ static int rail_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 	if (!qp)
 		return -ENOMEM;
 	rc = dev_qp_open(rail_of(d)->rail[RAIL_MAIN], type, cq->rail[RAIL_MAIN],
-			 qkey, rnr_retries, &qp->rail[RAIL_MAIN]);
+			 attr, &qp->rail[RAIL_MAIN]);
 	if (rc) {
 		free(qp);
 		return rc;

@@ -88,7 +88,7 @@ static int record_cq_arm(struct dev_cq *c)
 }
 
 static int record_qp_open(struct dev *d, enum dev_qp_type type,
-			  struct dev_cq *cq, uint32_t qkey, uint8_t rnr_retries,
+			  struct dev_cq *cq, const struct dev_qp_attr *attr,
 			  struct dev_qp **out)
 {
 	struct record_qp *qp = record_alloc(sizeof(*qp));
@@ -99,7 +99,8 @@ static int record_qp_open(struct dev *d, enum dev_qp_type type,
 	qp->qp.type = type;
 	memcpy(qp->qp.addr.gid, d->info.gid, sizeof(qp->qp.addr.gid));
 	qp->qp.addr.qpn = ++next_qpn & 0xffff;
-	qp->qp.addr.qkey = qkey;
+	qp->qp.addr.qkey = attr->qkey;
+	qp->attr = *attr;
 	qp->tail = &qp->head;
 	TAILQ_INIT(&qp->ahs);
 	TAILQ_INIT(&qp->rxs);

@@ -93,6 +93,9 @@ void dev_record_gone(struct dev_qp *qp, uint64_t cookie);
  */
 int dev_record_run(void);
 
+/* What qp was opened with. */
+struct dev_qp_attr dev_record_attr(struct dev_qp *qp);
+
 /* Pressure that the owner of qp set last. */
 bool dev_record_pressure(struct dev_qp *qp);
 

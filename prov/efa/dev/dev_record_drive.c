@@ -323,6 +323,11 @@ int dev_record_run(void)
 	return moved;
 }
 
+struct dev_qp_attr dev_record_attr(struct dev_qp *q)
+{
+	return u_container_of(q, struct record_qp, qp)->attr;
+}
+
 bool dev_record_pressure(struct dev_qp *q)
 {
 	return record_qp_of(q)->pressure;

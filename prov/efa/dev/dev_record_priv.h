@@ -60,6 +60,7 @@ struct record_ah {
 
 struct record_qp {
 	struct dev_qp qp;
+	struct dev_qp_attr attr; /* what it was opened with */
 	bool pressure;
 	struct dev_record_wr *head, **tail; /* posted, not taken */
 	TAILQ_HEAD(, record_ah) ahs;

@@ -200,11 +200,12 @@ close_nic_qp:
 }
 
 static int soft_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-			uint32_t qkey, uint8_t rnr_retries, struct dev_qp **out)
+			const struct dev_qp_attr *attr, struct dev_qp **out)
 {
 	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
 	struct nic_qp *nic_qp;
-	int rc = nic_qp_open(sd->nic, (enum nic_qp_type)type, qkey, &nic_qp);
+	int rc = nic_qp_open(sd->nic, (enum nic_qp_type)type, attr->qkey,
+			     &nic_qp);
 
 	return rc ? rc : qp_wrap(d, type, c, nic_qp, out);
 }
@@ -214,18 +215,18 @@ static void soft_forbid_shm(struct dev_qp *q)
 	nic_qp_forbid_shm(u_container_of(q, struct soft_qp, qp)->nic_qp);
 }
 
-static int soft_srd_open(struct dev *d, const struct dev_srd *srd,
+static int soft_srd_open(struct dev *d, const struct dev_qp_attr *attr,
 			 struct dev_cq *c, struct dev_qp **out)
 {
 	struct soft_dev *sd = u_container_of(d, struct soft_dev, dev);
 	struct nic_qp *nic_qp;
 	int rc;
 
-	rc = nic_qp_open(sd->nic, NIC_QP_SRD, srd->qkey, &nic_qp);
+	rc = nic_qp_open(sd->nic, NIC_QP_SRD, attr->qkey, &nic_qp);
 	if (rc)
 		return rc;
-	nic_qp_set_rnr_retries(nic_qp, srd->rnr_retries);
-	nic_qp_set_unsolicited(nic_qp, srd->unsolicited);
+	nic_qp_set_rnr_retries(nic_qp, attr->rnr_retries);
+	nic_qp_set_unsolicited(nic_qp, attr->unsolicited);
 	return qp_wrap(d, DEV_QP_SRD, c, nic_qp, out);
 }
 

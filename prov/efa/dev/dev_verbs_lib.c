@@ -25,6 +25,12 @@ SAME(VERBS_CAP_UNSOLICITED, EFADV_DEVICE_ATTR_CAPS_UNSOLICITED_WRITE_RECV);
 #define HAVE_UNSOLICITED 0
 #endif
 
+#ifdef HAVE_STRUCT_EFADV_QP_INIT_ATTR_SL
+#define HAVE_SL 1
+#else
+#define HAVE_SL 0
+#endif
+
 static uint32_t inline_max(const struct efadv_device_attr *attr)
 {
 	uint32_t max = attr->inline_buf_size;
@@ -41,6 +47,7 @@ void verbs_lib_extra(const struct efadv_device_attr *attr,
 	extra->inline_max = inline_max(attr);
 	extra->unsolicited = HAVE_UNSOLICITED &&
 			     (attr->device_caps & VERBS_CAP_UNSOLICITED);
+	extra->sl = HAVE_SL ? VERBS_SL_LOW_LATENCY : 0;
 }
 
 uint64_t verbs_lib_wc_flags(uint32_t caps)
@@ -77,6 +84,9 @@ struct ibv_qp *verbs_lib_srd_qp(struct ibv_context *ctx,
 #if HAVE_UNSOLICITED
 	if (extra->unsolicited)
 		efa.flags |= EFADV_QP_FLAGS_UNSOLICITED_WRITE_RECV;
+#endif
+#if HAVE_SL
+	efa.sl = extra->sl;
 #endif
 	attr->qp_type = IBV_QPT_DRIVER;
 	attr->cap.max_inline_data = extra->inline_max;

@@ -25,6 +25,9 @@ enum verbs_caps {
 	VERBS_CAP_UNSOLICITED = 1 << 4, /* WRITE_IMM needs no receive */
 };
 
+/* The service level of low latency. */
+#define VERBS_SL_LOW_LATENCY 8
+
 /* Bytes that the largest work request carries itself. */
 #define VERBS_INLINE_MAX 80
 
@@ -32,6 +35,7 @@ enum verbs_caps {
 struct verbs_extra {
 	uint32_t inline_max; /* bytes */
 	bool unsolicited;
+	uint8_t sl; /* service level: 0, or that of low latency */
 };
 
 /* The most that this build can use of what the device has. */

@@ -360,9 +360,9 @@ int verbs_cq_add(struct verbs_cq *cq, struct verbs_qp *qp);
 void verbs_cq_remove(struct verbs_cq *cq, struct verbs_qp *qp);
 
 int verbs_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-		  uint32_t qkey, uint8_t rnr_retries, struct dev_qp **out);
-int verbs_srd_open(struct dev *d, const struct dev_srd *srd, struct dev_cq *c,
-		   struct dev_qp **out);
+		  const struct dev_qp_attr *attr, struct dev_qp **out);
+int verbs_srd_open(struct dev *d, const struct dev_qp_attr *attr,
+		   struct dev_cq *c, struct dev_qp **out);
 void verbs_qp_close(struct dev_qp *q);
 int verbs_source(struct dev_qp *q, uint32_t source, struct dev_addr *addr);
 

@@ -55,41 +55,63 @@ static struct ibv_qp *create(struct verbs_qp *qp,
 	return verbs_lib_srd_qp(vd->ctx, &attr, extra);
 }
 
+/* Wide requests take two places. */
+static bool try(struct verbs_qp *qp, const struct verbs_extra *extra)
+{
+	const struct verbs_dev *vd =
+		u_container_of(qp->qp.dev, struct verbs_dev, dev);
+	bool wide = extra->inline_max > vd->inline_plain;
+
+	qp->tx_depth = vd->dev.info.tx_depth / (wide ? 2 : 1);
+	qp->inline_max = (uint32_t)u_min(extra->inline_max, VERBS_INLINE_MAX);
+	qp->ibv = create(qp, extra);
+	return qp->ibv;
+}
+
+/* A service level is a wish. */
+static bool try_level(struct verbs_qp *qp, const struct verbs_extra *extra)
+{
+	struct verbs_extra less = *extra;
+
+	if (try(qp, extra))
+		return true;
+	if (!extra->sl)
+		return false;
+	less.sl = 0;
+	return try(qp, &less);
+}
+
 /*
  * With all that the device has, else the plain kind: kernel, library and
- * device may disagree about what they know. Wide requests take two places.
- * Where the user posts the receives it is his choice whether writes use them.
- * Entries of those that use none have to tell so, which a queue may not.
+ * device may disagree about what they know. Where the user posts the receives
+ * it is his choice whether writes use them. Entries of those that use none have
+ * to tell so, which a queue may not.
  */
-static int create_any(struct verbs_qp *qp, bool unsolicited)
+static int create_any(struct verbs_qp *qp, const struct dev_qp_attr *attr)
 {
 	struct verbs_dev *vd =
 		u_container_of(qp->qp.dev, struct verbs_dev, dev);
 	struct verbs_extra plain = { .inline_max = vd->inline_plain };
-	struct verbs_extra extra = vd->extra;
-	uint32_t depth = qp->tx_depth;
+	bool unsolicited = attr->unsolicited && qp->qp.type == DEV_QP_SRD;
+	struct verbs_extra extra;
 
 	if (unsolicited && !qp->cq->unsolicited)
 		return -EOPNOTSUPP;
+	if (attr->low_latency && qp->qp.type != DEV_QP_UD)
+		plain.sl = vd->extra.sl;
+	extra = plain;
+	extra.unsolicited = unsolicited;
 	if (qp->qp.type == DEV_QP_RDM) {
+		extra.inline_max = vd->extra.inline_max;
 		extra.unsolicited = qp->cq->unsolicited;
-	} else {
-		extra = plain;
-		extra.unsolicited = unsolicited;
 	}
-	if (extra.inline_max > plain.inline_max)
-		qp->tx_depth = depth / 2;
-	qp->ibv = create(qp, &extra);
-	if (!qp->ibv && unsolicited)
+	if (!try_level(qp, &extra) && unsolicited)
 		return -EOPNOTSUPP;
-	if (!qp->ibv && memcmp(&extra, &plain, sizeof(plain))) {
-		extra = plain;
-		qp->tx_depth = depth;
-		qp->ibv = create(qp, &extra);
-	}
+	if (!qp->ibv &&
+	    (extra.unsolicited || extra.inline_max != plain.inline_max))
+		try_level(qp, &plain);
 	if (!qp->ibv)
 		return errno ? -errno : -ENOMEM;
-	qp->inline_max = (uint32_t)u_min(extra.inline_max, VERBS_INLINE_MAX);
 	qp->ex = ibv_qp_to_qp_ex(qp->ibv);
 	return 0;
 }
@@ -156,7 +178,7 @@ static void fill_addr(struct verbs_qp *qp, uint32_t qkey)
 }
 
 static struct verbs_qp *qp_new(struct dev *d, enum dev_qp_type type,
-			       struct dev_cq *c)
+			       struct dev_cq *c, uint8_t rnr_tries)
 {
 	struct verbs_qp *qp = u_lines_new(sizeof(*qp));
 
@@ -167,25 +189,25 @@ static struct verbs_qp *qp_new(struct dev *d, enum dev_qp_type type,
 	qp->qp.cq = c;
 	qp->qp.type = type;
 	qp->cq = u_container_of(c, struct verbs_cq, cq);
-	qp->tx_depth = d->info.tx_depth;
 	qp->rx.depth = d->info.rx_depth;
+	qp->rnr_tries = rnr_tries;
 	qp->parks = type != DEV_QP_UD;
 	return qp;
 }
 
 /* Frees qp when it fails. */
-static int qp_open(struct verbs_qp *qp, uint32_t qkey, bool unsolicited,
+static int qp_open(struct verbs_qp *qp, const struct dev_qp_attr *attr,
 		   struct dev_qp **out)
 {
 	const struct dev *d = qp->qp.dev;
 	int rc;
 
-	rc = create_any(qp, unsolicited);
+	rc = create_any(qp, attr);
 	if (rc) {
 		explain(d, rc);
 		goto free_qp;
 	}
-	fill_addr(qp, qkey);
+	fill_addr(qp, attr->qkey);
 	rc = verbs_cq_add(qp->cq, qp);
 	if (rc)
 		goto destroy;
@@ -195,7 +217,7 @@ static int qp_open(struct verbs_qp *qp, uint32_t qkey, bool unsolicited,
 	rc = verbs_rx_init(qp);
 	if (rc)
 		goto fini_tx;
-	rc = to_ready(qp, qkey);
+	rc = to_ready(qp, attr->qkey);
 	if (!rc)
 		rc = verbs_rx_start(qp);
 	if (rc)
@@ -220,36 +242,32 @@ free_qp:
 }
 
 int verbs_qp_open(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
-		  uint32_t qkey, uint8_t rnr_retries, struct dev_qp **out)
+		  const struct dev_qp_attr *attr, struct dev_qp **out)
 {
-	struct verbs_qp *qp = qp_new(d, type, c);
+	struct verbs_qp *qp = qp_new(d, type, c, attr->rnr_retries);
 
-	if (!qp)
-		return -ENOMEM;
-	qp->rnr_tries = rnr_retries;
-	return qp_open(qp, qkey, false, out);
+	return qp ? qp_open(qp, attr, out) : -ENOMEM;
 }
 
 /*
  * Tries without end are the hardware's where it can be told so. Where not, it
  * gives up after a few, and what found no receive waits here as on RDM.
  */
-int verbs_srd_open(struct dev *d, const struct dev_srd *srd, struct dev_cq *c,
-		   struct dev_qp **out)
+int verbs_srd_open(struct dev *d, const struct dev_qp_attr *attr,
+		   struct dev_cq *c, struct dev_qp **out)
 {
-	bool forever = srd->rnr_retries == DEV_RNR_FOREVER;
+	bool forever = attr->rnr_retries == DEV_RNR_FOREVER;
 	struct verbs_qp *qp;
 
 	if (!forever && !(d->info.caps & DEV_CAP_RNR_RETRY))
 		return -ENOSYS;
-	if (srd->unsolicited && !(d->info.caps & DEV_CAP_UNSOLICITED))
+	if (attr->unsolicited && !(d->info.caps & DEV_CAP_UNSOLICITED))
 		return -EOPNOTSUPP;
-	qp = qp_new(d, DEV_QP_SRD, c);
+	qp = qp_new(d, DEV_QP_SRD, c, attr->rnr_retries);
 	if (!qp)
 		return -ENOMEM;
-	qp->rnr_tries = srd->rnr_retries;
 	qp->parks = forever;
-	return qp_open(qp, srd->qkey, srd->unsolicited, out);
+	return qp_open(qp, attr, out);
 }
 
 /* ---- close ------------------------------------------------------------------- */

@@ -342,8 +342,7 @@ struct efa_ep {
 	struct efa_thin *thin; /* NULL before, and in others */
 	uint64_t any_source; /* ORed to the source of receives: all ones
 				unless FI_DIRECTED_RECV was asked for */
-	uint32_t tx_always; /* RDM_COMPLETION without selective completion */
-	uint32_t rx_always;
+	uint32_t tx_always, rx_always; /* RDM_COMPLETION, unless selective */
 	struct u_lock lock; /* around every call on rdm or thin */
 	bool slept; /* armed for somebody in poll(2), since never disarmed */
 	/* cold */
@@ -357,6 +356,7 @@ struct efa_ep {
 	struct efa_ep_opt opt;
 	struct efa_watch **watches; /* [nwatches]: of which it is */
 	size_t nwatches;
+	bool low_latency; /* its traffic class */
 	bool enabled;
 	bool listed; /* in the domain's list */
 	LIST_ENTRY(efa_ep) link;

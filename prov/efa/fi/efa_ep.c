@@ -260,6 +260,16 @@ static int check_info(const struct efa_domain *domain,
 	return check_rma(domain, info);
 }
 
+/* That of the domain where the endpoint has no class of its own. */
+static bool is_low_latency(const struct fi_info *info)
+{
+	uint32_t tclass = info->tx_attr->tclass;
+
+	if (tclass == FI_TC_UNSPEC && info->domain_attr)
+		tclass = info->domain_attr->tclass;
+	return tclass == FI_TC_LOW_LATENCY;
+}
+
 int efa_ep_open(struct fid_domain *fid, struct fi_info *info,
 		struct fid_ep **out, void *context)
 {
@@ -281,6 +291,7 @@ int efa_ep_open(struct fid_domain *fid, struct fi_info *info,
 					    domain->dev->info.tx_depth;
 	ep->rx_size = info->rx_attr->size ? info->rx_attr->size :
 					    domain->dev->info.rx_depth;
+	ep->low_latency = is_low_latency(info);
 	efa_ep_opt_init(ep, info);
 	LIST_INIT(&ep->aliases);
 	ep->own.ep = ep;

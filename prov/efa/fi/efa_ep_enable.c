@@ -179,6 +179,7 @@ static int open_rdm(struct efa_ep *ep)
 		.features_off = efa_settings.features_off,
 		.no_rdma = !efa_ep_uses_rdma(ep),
 		.rnr_retries = (uint8_t)ep->opt.rnr_retry,
+		.low_latency = ep->low_latency,
 		.no_shm = ep->opt.no_shm,
 		.patient = may_meet_bare(ep),
 		.strangers = ep->caps & FI_SOURCE_ERR,

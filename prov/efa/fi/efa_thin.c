@@ -312,20 +312,20 @@ static int open_queue_pair(struct efa_thin *thin)
 {
 	struct efa_ep *ep = thin->ep;
 	struct dev *dev = ep->domain->dev;
-	struct dev_srd srd = {
+	struct dev_qp_attr attr = {
 		.qkey = (uint32_t)(u_random64() >> 33) | 1,
 		.rnr_retries = (uint8_t)ep->opt.rnr_retry,
 		.unsolicited = ep->opt.unsolicited,
+		.low_latency = ep->low_latency,
 	};
 
 	if (ep->domain->kind == EFA_DGRAM) {
 		thin->prefix = DEV_UD_PREFIX;
-		return dev_qp_open(dev, DEV_QP_UD, thin->cq, srd.qkey, 0,
-				   &thin->qp);
+		return dev_qp_open(dev, DEV_QP_UD, thin->cq, &attr, &thin->qp);
 	}
 	thin->send_flags = DEV_WR_REQUEST;
-	thin->unsolicited = srd.unsolicited;
-	return dev_srd_open(dev, &srd, thin->cq, &thin->qp);
+	thin->unsolicited = attr.unsolicited;
+	return dev_srd_open(dev, &attr, thin->cq, &thin->qp);
 }
 
 int efa_thin_open(struct efa_ep *ep, struct efa_thin **out)

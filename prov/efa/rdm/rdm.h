@@ -235,7 +235,8 @@ struct rdm_ep_config {
 				  peers are held back */
 	size_t min_multi_recv; /* bytes left below which a multi-receive
 				  buffer is released */
-	uint8_t rnr_retries; /* of the device: dev_qp_open() */
+	uint8_t rnr_retries; /* of the device: struct dev_qp_attr */
+	bool low_latency; /* likewise */
 	uint64_t features_off; /* handshake feature bits not to use */
 	bool no_rdma; /* the device's RDMA is not used, by peers neither */
 	bool no_shm; /* shared memory is not used, by peers neither */

@@ -83,6 +83,10 @@ static uint32_t draw_connid(void)
 
 int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 {
+	struct dev_qp_attr attr = {
+		.rnr_retries = config->rnr_retries,
+		.low_latency = config->low_latency,
+	};
 	struct rdm_ep *ep = u_lines_new(sizeof(*ep));
 	int ret = -ENOMEM;
 
@@ -112,8 +116,8 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **out)
 	ret = dev_cq_open(config->dev, &ep->cq);
 	if (ret)
 		goto fini_peers;
-	ret = dev_qp_open(config->dev, DEV_QP_RDM, ep->cq, draw_connid(),
-			  config->rnr_retries, &ep->qp);
+	attr.qkey = draw_connid();
+	ret = dev_qp_open(config->dev, DEV_QP_RDM, ep->cq, &attr, &ep->qp);
 	if (ret)
 		goto close_cq;
 	if (config->no_shm)

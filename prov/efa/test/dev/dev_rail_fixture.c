@@ -14,9 +14,13 @@ void dr_open(struct dr_end *e, struct dev *dev, uint32_t qkey)
 {
 	e->dev = dev;
 	assert_int_equal(dev_cq_open(dev, &e->cq), 0);
-	assert_int_equal(dev_qp_open(dev, DEV_QP_RDM, e->cq, qkey,
-				     DEV_RNR_TRIES, &e->qp),
-			 0);
+	assert_int_equal(
+		dev_qp_open(dev, DEV_QP_RDM, e->cq,
+			    &(struct dev_qp_attr){ .qkey = qkey,
+						   .rnr_retries = DEV_RNR_TRIES,
+						   .low_latency = true },
+			    &e->qp),
+		0);
 }
 
 void dr_close(struct dr_end *e)

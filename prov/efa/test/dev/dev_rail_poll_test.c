@@ -136,8 +136,14 @@ static void dev_post_recv__datagrams_by_the_main_rail(void **state)
 	struct dev_mr *mr;
 	struct dev_wc wc;
 
-	dev_qp_open(r->a.dev, DEV_QP_UD, r->a.cq, 21, DEV_RNR_TRIES, &ud[0]);
-	dev_qp_open(r->b.dev, DEV_QP_UD, r->b.cq, 22, DEV_RNR_TRIES, &ud[1]);
+	dev_qp_open(r->a.dev, DEV_QP_UD, r->a.cq,
+		    &(struct dev_qp_attr){ .qkey = 21,
+					   .rnr_retries = DEV_RNR_TRIES },
+		    &ud[0]);
+	dev_qp_open(r->b.dev, DEV_QP_UD, r->b.cq,
+		    &(struct dev_qp_attr){ .qkey = 22,
+					   .rnr_retries = DEV_RNR_TRIES },
+		    &ud[1]);
 	assert_int_equal(dev_mr_open(r->b.dev, buf, sizeof(buf), 0, &mr), 0);
 	assert_int_equal(dev_post_recv(ud[1], 8, buf, sizeof(buf), mr), 0);
 	assert_int_equal(dev_ah_open(ud[0], &ud[1]->addr, 1, &wr.ah), 0);

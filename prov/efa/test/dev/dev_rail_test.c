@@ -37,6 +37,16 @@ static void dev_rail_add__not_to_longer_packets(void **state)
 	dev_close(dev);
 }
 
+static void dev_qp_open__as_asked(void **state)
+{
+	struct dr *r = *state;
+	struct dev_qp_attr attr = dev_record_attr(dr_main(&r->a));
+
+	assert_int_equal(attr.qkey, 11);
+	assert_int_equal(attr.rnr_retries, DEV_RNR_TRIES);
+	assert_true(attr.low_latency);
+}
+
 static void dev_qp_open__without_shared_memory(void **state)
 {
 	struct dr *r = *state;
@@ -291,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		DR_TEST(dev_rail_add__is_the_main_device),
 		DR_TEST(dev_rail_add__not_to_longer_packets),
+		DR_TEST(dev_qp_open__as_asked),
 		DR_TEST(dev_qp_open__without_shared_memory),
 		DR_TEST(dev_qp_forbid_shm__takes_the_main_rail),
 		DR_TEST(dev_post__a_peer_of_this_host),

@@ -32,7 +32,10 @@ static void end_open(struct end *e, enum dev_qp_type type, uint32_t qkey)
 					 &e->dev),
 			 0);
 	assert_int_equal(dev_cq_open(e->dev, &e->cq), 0);
-	assert_int_equal(dev_qp_open(e->dev, type, e->cq, qkey, DEV_RNR_TRIES,
+	assert_int_equal(dev_qp_open(e->dev, type, e->cq,
+				     &(struct dev_qp_attr){
+					     .qkey = qkey,
+					     .rnr_retries = DEV_RNR_TRIES },
 				     &e->qp),
 			 0);
 }

@@ -53,9 +53,13 @@ static int setup_rdm(void **state)
 	s = *state;
 	for (uint32_t i = 0; i < 2; i++) {
 		dev_cq_open(s->dev, &s->cq[i]);
-		assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[i],
-					     100 + i, DEV_RNR_TRIES, &s->qp[i]),
-				 0);
+		assert_int_equal(
+			dev_qp_open(s->dev, DEV_QP_RDM, s->cq[i],
+				    &(struct dev_qp_attr){
+					    .qkey = 100 + i,
+					    .rnr_retries = DEV_RNR_TRIES },
+				    &s->qp[i]),
+			0);
 	}
 	return dev_ah_open(s->qp[0], &s->qp[1]->addr, 7, &s->ah);
 }
@@ -280,9 +284,13 @@ static void dev_poll__many_queue_pairs(void **state)
 	int got = 0;
 
 	for (uint32_t i = 0; i < 3; i++) {
-		assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1],
-					     200 + i, DEV_RNR_TRIES, &extra[i]),
-				 0);
+		assert_int_equal(
+			dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1],
+				    &(struct dev_qp_attr){
+					    .qkey = 200 + i,
+					    .rnr_retries = DEV_RNR_TRIES },
+				    &extra[i]),
+			0);
 		assert_int_equal(
 			dev_ah_open(s->qp[0], &extra[i]->addr, i, &ah[i]), 0);
 	}
@@ -320,9 +328,12 @@ static void dev_cq_fd__wakes(void **state)
 	struct dev_qp *extra;
 
 	assert_true(fd >= 0);
-	assert_int_equal(dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1], 300,
-				     DEV_RNR_TRIES, &extra),
-			 0);
+	assert_int_equal(
+		dev_qp_open(s->dev, DEV_QP_RDM, s->cq[1],
+			    &(struct dev_qp_attr){
+				    .qkey = 300, .rnr_retries = DEV_RNR_TRIES },
+			    &extra),
+		0);
 	assert_int_equal(dev_cq_fd(s->cq[1]), fd);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(dev_cq_arm(s->cq[1]), 0);
@@ -368,9 +379,13 @@ static void dev_post_recv__ud(void **state)
 
 	for (uint32_t i = 0; i < 2; i++) {
 		dev_cq_open(s->dev, &s->cq[i]);
-		assert_int_equal(dev_qp_open(s->dev, DEV_QP_UD, s->cq[i],
-					     400 + i, DEV_RNR_TRIES, &s->qp[i]),
-				 0);
+		assert_int_equal(
+			dev_qp_open(s->dev, DEV_QP_UD, s->cq[i],
+				    &(struct dev_qp_attr){
+					    .qkey = 400 + i,
+					    .rnr_retries = DEV_RNR_TRIES },
+				    &s->qp[i]),
+			0);
 	}
 	assert_int_equal(dev_ah_open(s->qp[0], &s->qp[1]->addr, 1, &s->ah), 0);
 	wr.ah = s->ah;
@@ -382,7 +397,7 @@ static void dev_post_recv__ud(void **state)
 	assert_memory_equal(buf + DEV_UD_PREFIX, "0123456789", 10);
 }
 
-static void srd_pair(struct soft *s, const struct dev_srd *srd)
+static void srd_pair(struct soft *s, const struct dev_qp_attr *srd)
 {
 	for (int i = 0; i < 2; i++) {
 		dev_cq_open(s->dev, &s->cq[i]);
@@ -401,7 +416,7 @@ static void dev_srd_open__retries_and_receives(void **state)
 	char buf[10];
 	int rc;
 
-	srd_pair(s, &(struct dev_srd){ .qkey = 500, .rnr_retries = 0 });
+	srd_pair(s, &(struct dev_qp_attr){ .qkey = 500, .rnr_retries = 0 });
 	wr.ah = s->ah;
 	while ((rc = dev_post(s->qp[0], &wr, 1)) == -EAGAIN)
 		;
@@ -432,9 +447,9 @@ static void dev_srd_open__unsolicited(void **state)
 	struct dev_mr *mr;
 	struct dev_wc wc;
 
-	srd_pair(s, &(struct dev_srd){ .qkey = 600,
-				       .rnr_retries = DEV_RNR_FOREVER,
-				       .unsolicited = true });
+	srd_pair(s, &(struct dev_qp_attr){ .qkey = 600,
+					   .rnr_retries = DEV_RNR_FOREVER,
+					   .unsolicited = true });
 	assert_int_equal(dev_mr_open(s->dev, theirs, sizeof(theirs),
 				     DEV_REMOTE_WRITE, &mr),
 			 0);

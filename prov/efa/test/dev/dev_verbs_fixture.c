@@ -52,15 +52,18 @@ struct dev_ah *verbs_ah(struct verbs *v, uint8_t last, uint32_t qpn,
 
 static int open_qp(struct verbs *v, enum dev_qp_type type)
 {
-	const struct dev_srd srd = {
+	const struct dev_qp_attr srd = {
 		.qkey = 0x77,
 		.rnr_retries = DEV_RNR_FOREVER,
+	};
+	const struct dev_qp_attr other = {
+		.qkey = 0x77,
+		.rnr_retries = DEV_RNR_TRIES,
 	};
 
 	if (type == DEV_QP_SRD)
 		return dev_srd_open(v->dev, &srd, v->cq, &v->qp);
-	return dev_qp_open(v->dev, type, v->cq, srd.qkey, DEV_RNR_TRIES,
-			   &v->qp);
+	return dev_qp_open(v->dev, type, v->cq, &other, &v->qp);
 }
 
 void verbs_setup(struct verbs *v, enum dev_qp_type type)

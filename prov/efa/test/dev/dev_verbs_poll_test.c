@@ -267,8 +267,11 @@ static void dev_poll__entries_of_one_that_left(void **state)
 	struct dev_ah *ah;
 	struct dev_qp *second;
 
-	assert_int_equal(dev_qp_open(v->dev, DEV_QP_RDM, v->cq, 0x78,
-				     DEV_RNR_TRIES, &second),
+	assert_int_equal(dev_qp_open(v->dev, DEV_QP_RDM, v->cq,
+				     &(struct dev_qp_attr){
+					     .qkey = 0x78,
+					     .rnr_retries = DEV_RNR_TRIES },
+				     &second),
 			 0);
 	dev_ah_close(v->ah);
 	dev_qp_close(v->qp);
@@ -307,7 +310,9 @@ static void dev_qp_open__queue_is_too_small(void **state)
 	int n = 0;
 
 	/* The fake's queues have 1024 entries, a queue pair takes 320. */
-	while (!dev_qp_open(v->dev, DEV_QP_RDM, v->cq, 1, DEV_RNR_TRIES,
+	while (!dev_qp_open(v->dev, DEV_QP_RDM, v->cq,
+			    &(struct dev_qp_attr){
+				    .qkey = 1, .rnr_retries = DEV_RNR_TRIES },
 			    &qp[n]))
 		n++;
 	assert_int_equal(n, 2);
@@ -322,9 +327,13 @@ static void dev_qp_open__no_memory(void **state)
 
 	for (int room = 0; room < 2; room++) {
 		fake_config.max_mrs = fake_count.mrs + room;
-		assert_int_equal(dev_qp_open(v->dev, DEV_QP_RDM, v->cq, 1,
-					     DEV_RNR_TRIES, &qp),
-				 -ENOMEM);
+		assert_int_equal(
+			dev_qp_open(v->dev, DEV_QP_RDM, v->cq,
+				    &(struct dev_qp_attr){
+					    .qkey = 1,
+					    .rnr_retries = DEV_RNR_TRIES },
+				    &qp),
+			-ENOMEM);
 	}
 	assert_int_equal(fake_count.qps, 1);
 }
@@ -336,7 +345,10 @@ static void dev_qp_open__rnr_retry(void **state)
 
 	assert_int_equal(v->hw->rnr_retry, 3);
 	assert_int_equal(v->hw->qkey, 0x77);
-	assert_int_equal(dev_qp_open(v->dev, DEV_QP_RDM, v->cq, 0x77, 6, &more),
+	assert_int_equal(dev_qp_open(v->dev, DEV_QP_RDM, v->cq,
+				     &(struct dev_qp_attr){ .qkey = 0x77,
+							    .rnr_retries = 6 },
+				     &more),
 			 0);
 	assert_int_equal(fake_qp(more->addr.qpn)->rnr_retry, 6);
 	dev_qp_close(more);

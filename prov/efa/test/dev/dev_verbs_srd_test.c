@@ -79,7 +79,7 @@ static void dev_srd_open__nothing_is_posted(void **state)
 
 static void dev_srd_open__what_the_device_cannot(void **state)
 {
-	struct dev_srd srd = { .qkey = 1, .rnr_retries = 3 };
+	struct dev_qp_attr srd = { .qkey = 1, .rnr_retries = 3 };
 	struct verbs *v = *state;
 	struct dev_qp *qp;
 
@@ -116,7 +116,7 @@ static void dev_qp_open__unsolicited(void **state)
 /* Entries do not tell what used no receive: then everything has to use one. */
 static void dev_cq_open__one_flag_less(void **state)
 {
-	const struct dev_srd srd = {
+	const struct dev_qp_attr srd = {
 		.qkey = 1,
 		.rnr_retries = DEV_RNR_FOREVER,
 		.unsolicited = true,
@@ -183,7 +183,7 @@ static void dev_poll__hardware_without_endless_tries(void **state)
 
 static void dev_poll__limited_tries_end(void **state)
 {
-	const struct dev_srd srd = { .qkey = 1, .rnr_retries = 2 };
+	const struct dev_qp_attr srd = { .qkey = 1, .rnr_retries = 2 };
 	struct verbs *v = *state;
 
 	dev_ah_close(v->ah);

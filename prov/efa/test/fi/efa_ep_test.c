@@ -132,6 +132,29 @@ static void open__obeys_the_info(void **state)
 	fixture_close(&f);
 }
 
+static bool is_low_latency(uint32_t domain_class, uint32_t tx_class)
+{
+	struct fid_ep *ep;
+	bool is;
+
+	f.info->domain_attr->tclass = domain_class;
+	f.info->tx_attr->tclass = tx_class;
+	assert_int_equal(fi_endpoint(f.domain, f.info, &ep, NULL), 0);
+	is = efa_ep_of(ep)->low_latency;
+	assert_int_equal(fi_close(&ep->fid), 0);
+	return is;
+}
+
+static void open__low_latency(void **state)
+{
+	fixture_open(&f, &(struct fixture_config){ .caps = FI_MSG });
+	assert_false(is_low_latency(FI_TC_UNSPEC, FI_TC_UNSPEC));
+	assert_true(is_low_latency(FI_TC_UNSPEC, FI_TC_LOW_LATENCY));
+	assert_true(is_low_latency(FI_TC_LOW_LATENCY, FI_TC_UNSPEC));
+	assert_false(is_low_latency(FI_TC_LOW_LATENCY, FI_TC_BULK_DATA));
+	fixture_close(&f);
+}
+
 static void getname__length(void **state)
 {
 	uint8_t name[64], start[8];
@@ -334,6 +357,7 @@ int main(void)
 		cmocka_unit_test(close__children_before_parents),
 		cmocka_unit_test(close__event_queue_after_endpoint),
 		cmocka_unit_test(open__obeys_the_info),
+		cmocka_unit_test(open__low_latency),
 		cmocka_unit_test(getname__length),
 		cmocka_unit_test(options__can_be_set_and_read),
 		cmocka_unit_test(options__mistakes),

@@ -37,6 +37,7 @@ static void end_open(struct pair_end *e, const struct pair_options *o,
 		.read_min = PAIR_READ,
 		.write_read_min = PAIR_READ_WRITE,
 		.runt_size = o->runt_size,
+		.low_latency = o->low_latency,
 		.features_off = features_off,
 		.unexpected_max = o->unexpected_max ? o->unexpected_max :
 						      1 << 20,

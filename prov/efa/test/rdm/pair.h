@@ -44,6 +44,7 @@ struct pair_options {
 	size_t unexpected_max; /* 0: 1 MiB */
 	uint64_t a_off, b_off; /* features not to use */
 	size_t runt_size;
+	bool low_latency;
 };
 
 void pair_open(struct pair *p, const struct pair_options *o);

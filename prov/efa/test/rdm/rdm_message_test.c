@@ -141,6 +141,20 @@ static void every_length(const struct pair_options *o, bool shaken)
 	}
 }
 
+static void rdm_ep_open__hands_low_latency_down(void **state)
+{
+	struct pair_options o = { .low_latency = true };
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &o);
+	assert_true(dev_record_attr(p.a.qp).low_latency);
+	pair_close(&p);
+	pair_open(&p, &devices[0]);
+	assert_false(dev_record_attr(p.a.qp).low_latency);
+	pair_close(&p);
+}
+
 static void rdm_send__arrives_whole_after_handshake(void **state)
 {
 	(void)state;
@@ -431,6 +445,7 @@ static void rdm_cntr__counts_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rdm_ep_open__hands_low_latency_down),
 		cmocka_unit_test(rdm_send__arrives_whole_after_handshake),
 		cmocka_unit_test(rdm_send__arrives_whole_as_first_message),
 		cmocka_unit_test(rdm_send__gathers_and_scatters),
