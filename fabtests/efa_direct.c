@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rdma/fi_ext_efa.h>
+
 static const struct ft_program program = {
 	.name = "efa_direct",
 	.summary = "messages and RMA of the fabric efa-direct, verified",
@@ -131,6 +133,25 @@ static void late_receives(struct direct *d)
 	direct_tell(d, "messages to a peer without receives");
 }
 
+/* ---- regions ------------------------------------------------------------- */
+
+static void region_ids(struct direct *d)
+{
+	struct fi_efa_mr_attr attr = { .ic_id_validity = 0xffff };
+	struct fi_efa_ops_domain *ops;
+
+	if (fi_open_ops(&d->ft.domain->fid, FI_EFA_DOMAIN_OPS, 0, (void **)&ops,
+			NULL)) {
+		direct_tell(d, "numbers of regions: not with this provider");
+		return;
+	}
+	ft_check("query_mr", ops->query_mr(d->mr, &attr));
+	if (attr.ic_id_validity & ~7)
+		ft_fail("query_mr: validity 0x%x", attr.ic_id_validity);
+	direct_tell(d, "numbers of regions: 0x%x are valid",
+		    attr.ic_id_validity);
+}
+
 /* ---- errors -------------------------------------------------------------- */
 
 static void wrong_calls(struct direct *d)
@@ -211,6 +232,7 @@ static const struct {
 	{ "rma", direct_rma },
 	{ "data", direct_data },
 	{ "unsolicited", unsolicited },
+	{ "regions", region_ids },
 	{ "errors", errors },
 	{ "close under load", close_under_load },
 	{ "speed", direct_speed },

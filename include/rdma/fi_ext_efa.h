@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * fi_ext_efa.h - endpoint options of the provider "efa"
+ * fi_ext_efa.h - endpoint options and tables of the provider "efa"
  *
  * libfabric's <rdma/fi_ext.h> has had them one by one since 1.18; this header
  * defines those that the libfabric at hand lacks, by the same values, so that
@@ -8,6 +8,8 @@
  */
 #ifndef FI_EXT_EFA_H
 #define FI_EXT_EFA_H
+
+#include <stdint.h>
 
 #include <rdma/fabric.h>
 #include <rdma/fi_endpoint.h>
@@ -50,5 +52,29 @@
 #if FI_EXT_EFA_BEFORE(2, 5)
 #define FI_OPT_EFA_USE_UNSOLICITED_WRITE_RECV (-251265016) /* bool, set */
 #endif
+
+/*
+ * fi_open_ops() of a domain. Since 1.21 libfabric has this, under the same
+ * names, in its own header of this name, whose place this one takes.
+ */
+#define FI_EFA_DOMAIN_OPS "efa domain ops"
+
+/* Which of the next three numbers mean something. */
+#define FI_EFA_MR_ATTR_RECV_IC_ID (1 << 0)
+#define FI_EFA_MR_ATTR_RDMA_READ_IC_ID (1 << 1)
+#define FI_EFA_MR_ATTR_RDMA_RECV_IC_ID (1 << 2)
+
+struct fid_mr;
+
+struct fi_efa_mr_attr {
+	uint16_t ic_id_validity;
+	uint16_t recv_ic_id;
+	uint16_t rdma_read_ic_id;
+	uint16_t rdma_recv_ic_id;
+};
+
+struct fi_efa_ops_domain {
+	int (*query_mr)(struct fid_mr *mr, struct fi_efa_mr_attr *attr);
+};
 
 #endif

@@ -192,6 +192,14 @@ struct dev_mr {
 		      that none has to be waited for */
 };
 
+/* On which of its ways to a region's memory the device is, where it tells. */
+struct dev_mr_ids {
+	uint16_t valid; /* bit 0: recv says something, 1: read, 2: rdma_recv */
+	uint16_t recv; /* of what receives write there */
+	uint16_t read; /* of what peers' RDMA reads fetch there */
+	uint16_t rdma_recv; /* of what peers' RDMA writes put there */
+};
+
 /* A range of our memory as a peer names it. */
 struct dev_range {
 	uint64_t addr;
@@ -313,6 +321,8 @@ struct dev_ops {
 	bool (*revoke)(struct dev_qp *qp, uint64_t id);
 	/* NULL: there is no shared memory to forbid. */
 	void (*forbid_shm)(struct dev_qp *qp);
+	/* NULL: the ways to memory have no numbers. */
+	int (*mr_ids)(struct dev_mr *mr, struct dev_mr_ids *ids);
 	/* NULL: no SRD queue pairs. */
 	int (*srd_open)(struct dev *dev, const struct dev_qp_attr *attr,
 			struct dev_cq *cq, struct dev_qp **qp);
@@ -427,6 +437,15 @@ static inline int dev_mr_open(struct dev *dev, void *addr, size_t len,
 static inline int dev_mr_close(struct dev_mr *mr)
 {
 	return mr->dev->ops->mr_close(mr);
+}
+
+/* 0, nothing may be valid; or what the library said. */
+static inline int dev_mr_ids(struct dev_mr *mr, struct dev_mr_ids *ids)
+{
+	if (mr->dev->ops->mr_ids)
+		return mr->dev->ops->mr_ids(mr, ids);
+	*ids = (struct dev_mr_ids){ .valid = 0 };
+	return 0;
 }
 
 /*

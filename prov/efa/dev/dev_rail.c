@@ -78,6 +78,13 @@ static int rail_mr_close(struct dev_mr *m)
 	return 0;
 }
 
+static int rail_mr_ids(struct dev_mr *m, struct dev_mr_ids *ids)
+{
+	struct rail_mr *mr = u_container_of(m, struct rail_mr, mr);
+
+	return dev_mr_ids(mr->rail[RAIL_MAIN], ids);
+}
+
 /* A range is looked up where its key says; the local table is always held. */
 static bool rail_mr_hold(struct dev *d, const struct dev_range *range, int n,
 			 uint32_t access)
@@ -415,6 +422,7 @@ static const struct dev_ops rail_ops = {
 	.ah_close = rail_ah_close,
 	.mr_open = rail_mr_open,
 	.mr_close = rail_mr_close,
+	.mr_ids = rail_mr_ids,
 	.mr_hold = rail_mr_hold,
 	.mr_release = rail_mr_release,
 	.source = rail_source,

@@ -131,6 +131,7 @@ static const struct dev_ops verbs_ops = {
 	.ah_close = verbs_ah_close,
 	.mr_open = verbs_mr_open,
 	.mr_close = verbs_mr_close,
+	.mr_ids = verbs_mr_ids,
 	.mr_hold = verbs_mr_hold,
 	.mr_release = verbs_mr_release,
 	.source = verbs_source,

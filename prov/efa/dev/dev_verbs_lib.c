@@ -4,6 +4,8 @@
  */
 #include "dev_verbs_lib.h"
 
+#include <dlfcn.h>
+
 #include "config.h"
 #include "util/u_base.h"
 
@@ -91,4 +93,50 @@ struct ibv_qp *verbs_lib_srd_qp(struct ibv_context *ctx,
 	attr->qp_type = IBV_QPT_DRIVER;
 	attr->cap.max_inline_data = extra->inline_max;
 	return efadv_create_qp_ex(ctx, attr, &efa, sizeof(efa));
+}
+
+/* struct efadv_mr_attr of version 50 on. */
+struct mr_attr {
+	uint64_t comp_mask;
+	uint16_t ic_id_validity;
+	uint16_t recv_ic_id;
+	uint16_t rdma_read_ic_id;
+	uint16_t rdma_recv_ic_id;
+};
+
+#if HAVE_DECL_EFADV_QUERY_MR
+SAME(sizeof(struct mr_attr), sizeof(struct efadv_mr_attr));
+SAME(offsetof(struct mr_attr, rdma_recv_ic_id),
+     offsetof(struct efadv_mr_attr, rdma_recv_ic_id));
+#endif
+
+struct efadv_mr_attr;
+typedef int (*query_mr_fn)(struct ibv_mr *, struct efadv_mr_attr *, uint32_t);
+
+/*
+ * By RTLD_DEFAULT: what the provider is linked with is in its scope whoever
+ * loaded it how, behind what was preloaded in its place.
+ */
+static query_mr_fn find_query_mr(void)
+{
+	return (query_mr_fn)(uintptr_t)dlsym(RTLD_DEFAULT, "efadv_query_mr");
+}
+
+int verbs_lib_mr_ids(struct ibv_mr *mr, struct dev_mr_ids *ids)
+{
+	query_mr_fn query_mr = find_query_mr();
+	struct mr_attr attr = { .comp_mask = 0 };
+	int rc = 0;
+
+	if (query_mr)
+		rc = query_mr(mr, (void *)&attr, sizeof(attr));
+	if (rc)
+		return rc > 0 ? -rc : rc;
+	*ids = (struct dev_mr_ids){
+		.valid = attr.ic_id_validity,
+		.recv = attr.recv_ic_id,
+		.read = attr.rdma_read_ic_id,
+		.rdma_recv = attr.rdma_recv_ic_id,
+	};
+	return 0;
 }

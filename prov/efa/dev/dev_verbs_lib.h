@@ -5,7 +5,8 @@
  * The numbers are those of the kernel's interface, so a provider built with an
  * old header understands what a newer library says. Structs are another
  * matter: a field exists where the header has it, HAVE_* tells, and nowhere
- * else in the sources is there an #if. Every call used exists in version 44.
+ * else in the sources is there an #if. Every function that is linked exists in
+ * version 44; later ones are looked up.
  */
 #ifndef DEV_VERBS_LIB_H
 #define DEV_VERBS_LIB_H
@@ -15,6 +16,8 @@
 
 #include <infiniband/efadv.h>
 #include <infiniband/verbs.h>
+
+#include "dev/dev.h"
 
 /* efadv_device_attr.device_caps */
 enum verbs_caps {
@@ -52,5 +55,8 @@ bool verbs_lib_is_unsolicited(struct efadv_cq *cq);
 struct ibv_qp *verbs_lib_srd_qp(struct ibv_context *ctx,
 				struct ibv_qp_init_attr_ex *attr,
 				const struct verbs_extra *extra);
+
+/* What efadv_query_mr() of version 50 says; nothing valid where it is not. */
+int verbs_lib_mr_ids(struct ibv_mr *mr, struct dev_mr_ids *ids);
 
 #endif

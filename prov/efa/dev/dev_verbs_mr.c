@@ -217,6 +217,12 @@ int verbs_mr_close(struct dev_mr *m)
 	return 0;
 }
 
+int verbs_mr_ids(struct dev_mr *m, struct dev_mr_ids *ids)
+{
+	return verbs_lib_mr_ids(u_container_of(m, struct verbs_mr, mr)->ibv,
+				ids);
+}
+
 bool verbs_mr_lkey(const struct dev_mr *m, const void *addr, uint64_t len,
 		   uint32_t *lkey)
 {

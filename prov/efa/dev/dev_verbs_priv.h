@@ -185,6 +185,7 @@ void verbs_mr_release(struct dev *d);
 int verbs_mr_open(struct dev *d, void *addr, size_t len, uint32_t access,
 		  struct dev_mr **out);
 int verbs_mr_close(struct dev_mr *m);
+int verbs_mr_ids(struct dev_mr *m, struct dev_mr_ids *ids);
 
 /* The lkey of mr, if it covers the range; false: NULL or does not. */
 bool verbs_mr_lkey(const struct dev_mr *mr, const void *addr, uint64_t len,

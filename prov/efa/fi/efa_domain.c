@@ -10,7 +10,10 @@
 #include "fi/efa_eq.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include <rdma/fi_ext_efa.h>
 
 #include "fi/efa_settings.h"
 
@@ -157,12 +160,42 @@ static int domain_endpoint2(struct fid_domain *domain, struct fi_info *info,
 	return efa_ep_open(domain, info, ep, context);
 }
 
+/* The descriptor of a region is the device's. */
+static int query_mr(struct fid_mr *mr, struct fi_efa_mr_attr *attr)
+{
+	struct dev_mr_ids ids;
+	int ret = dev_mr_ids(fi_mr_desc(mr), &ids);
+
+	if (ret)
+		return ret;
+	*attr = (struct fi_efa_mr_attr){
+		.ic_id_validity = ids.valid,
+		.recv_ic_id = ids.recv,
+		.rdma_read_ic_id = ids.read,
+		.rdma_recv_ic_id = ids.rdma_recv,
+	};
+	return 0;
+}
+
+static struct fi_efa_ops_domain ext_ops = {
+	.query_mr = query_mr,
+};
+
+static int domain_ops_open(struct fid *fid, const char *name, uint64_t flags,
+			   void **ops, void *context)
+{
+	if (strcmp(name, FI_EFA_DOMAIN_OPS) != 0)
+		return -FI_EINVAL;
+	*ops = &ext_ops;
+	return 0;
+}
+
 static struct fi_ops domain_fi_ops = {
 	.size = sizeof(struct fi_ops),
 	.close = domain_close,
 	.bind = domain_bind,
 	.control = efa_nosys_control,
-	.ops_open = efa_nosys_ops_open,
+	.ops_open = domain_ops_open,
 	.tostr = efa_nosys_tostr,
 	.ops_set = efa_nosys_ops_set,
 };

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "config.h"
+
 static int setup(void **state)
 {
 	struct verbs *v = calloc(1, sizeof(*v));
@@ -168,6 +170,49 @@ static void dev_mr_close__brief_beside_another(void **state)
 	assert_int_equal(dev_mr_close(mr[2]), 0);
 }
 
+/* ---- interconnect ids ---------------------------------------------------- */
+
+static int query_error;
+
+#if !HAVE_DECL_EFADV_QUERY_MR
+struct efadv_mr_attr;
+int efadv_query_mr(struct ibv_mr *mr, struct efadv_mr_attr *attr, uint32_t len);
+#endif
+
+/* As version 50 has it; dev_verbs_lib.c finds it by name. */
+__attribute__((visibility("default"))) int
+efadv_query_mr(struct ibv_mr *mr, struct efadv_mr_attr *attr, uint32_t len)
+{
+	static const uint16_t ids[] = { 5, 0x1111, 0x2222, 0x3333 };
+
+	assert_true(fake_is_registered(&(struct ibv_sge){
+		.addr = (uintptr_t)mr->addr, .length = 64, .lkey = mr->lkey }));
+	assert_int_equal(len, 16);
+	if (!query_error)
+		memcpy((char *)attr + 8, ids, sizeof(ids));
+	return query_error;
+}
+
+static void dev_mr_ids__of_the_library(void **state)
+{
+	struct dev_mr_ids ids = { .valid = 9 };
+	struct verbs *v = *state;
+	static char buf[64];
+	struct dev_mr *mr;
+
+	assert_int_equal(dev_mr_open(v->dev, buf, sizeof(buf), 0, &mr), 0);
+	query_error = EIO;
+	assert_int_equal(dev_mr_ids(mr, &ids), -EIO);
+	assert_int_equal(ids.valid, 9);
+	query_error = 0;
+	assert_int_equal(dev_mr_ids(mr, &ids), 0);
+	assert_int_equal(ids.valid, 5);
+	assert_int_equal(ids.recv, 0x1111);
+	assert_int_equal(ids.read, 0x2222);
+	assert_int_equal(ids.rdma_recv, 0x3333);
+	assert_int_equal(dev_mr_close(mr), 0);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -178,6 +223,7 @@ int main(void)
 		CASE(dev_mr_hold__what_a_peer_may_touch),
 		CASE(dev_mr_close__brief_that_was_broken_off),
 		CASE(dev_mr_close__brief_beside_another),
+		CASE(dev_mr_ids__of_the_library),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,6 +129,20 @@ static void dev_cq_open__one_flag_less(void **state)
 	assert_int_equal(dev_srd_open(v->dev, &srd, v->cq, &qp), -EOPNOTSUPP);
 }
 
+/* Here no libefa has the function that would know. */
+static void dev_mr_ids__of_an_old_library(void **state)
+{
+	struct dev_mr_ids ids = { 9, 9, 9, 9 };
+	struct verbs *v = *state;
+	struct dev_mr *mr;
+	char buf[8];
+
+	assert_int_equal(dev_mr_open(v->dev, buf, sizeof(buf), 0, &mr), 0);
+	assert_int_equal(dev_mr_ids(mr, &ids), 0);
+	assert_int_equal(ids.valid, 0);
+	assert_int_equal(dev_mr_close(mr), 0);
+}
+
 static void dev_post_recv__message_without_prefix(void **state)
 {
 	struct verbs *v = *state;
@@ -240,6 +254,7 @@ int main(void)
 		OLD(dev_srd_open__what_the_device_cannot),
 		WITH(setup_whole, dev_qp_open__unsolicited),
 		WITH(setup_sgid_alone, dev_cq_open__one_flag_less),
+		CASE(dev_mr_ids__of_an_old_library),
 		CASE(dev_post_recv__message_without_prefix),
 		CASE(dev_poll__written_names_the_receive),
 		OLD(dev_poll__hardware_without_endless_tries),

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <rdma/fi_ext_efa.h>
+
 #include "fixture.h"
 
 static struct fi_info *info;
@@ -312,6 +314,28 @@ static void mr__range_that_wraps(void **state)
 			     0);
 }
 
+/* The software device has no numbers to tell. */
+static void mr__interconnect_ids(void **state)
+{
+	struct fi_efa_mr_attr attr = { 0xffff, 1, 2, 3 };
+	struct fi_efa_ops_domain *ops;
+	static char buf[64];
+	struct fid_mr *mr;
+
+	assert_int_equal(fi_open_ops(&domain->fid, "efa domain ops", 0,
+				     (void **)&ops, NULL),
+			 0);
+	assert_int_equal(
+		fi_mr_reg(domain, buf, 64, FI_SEND, 0, 0, 0, &mr, NULL), 0);
+	assert_int_equal(ops->query_mr(mr, &attr), 0);
+	assert_int_equal(attr.ic_id_validity, 0);
+	assert_int_equal(attr.rdma_recv_ic_id, 0);
+	assert_int_equal(fi_open_ops(&mr->fid, "efa domain ops", 0,
+				     (void **)&ops, NULL),
+			 -FI_EINVAL);
+	assert_int_equal(fi_close(&mr->fid), 0);
+}
+
 /* ---- counters ------------------------------------------------------------ */
 
 static void cntr__arithmetic_and_waits(void **state)
@@ -379,6 +403,7 @@ int main(void)
 		TEST(mr__lists_have_one_element),
 		TEST(mr__memory_that_is_not_the_hosts),
 		TEST(mr__range_that_wraps),
+		TEST(mr__interconnect_ids),
 		TEST(cntr__arithmetic_and_waits),
 		TEST(cntr__wait_ends_at_an_error),
 	};
