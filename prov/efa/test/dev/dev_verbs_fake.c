@@ -65,6 +65,7 @@ void fake_reset(void)
 			  .active_width = 2 },
 		.max_cqe = 32768,
 		.cq_flags = UINT64_MAX,
+		.qp_flags = UINT16_MAX,
 		.comp_vectors = 1,
 		.fork = IBV_FORK_UNNEEDED,
 		.max_ahs = 256,
@@ -125,6 +126,17 @@ static struct ibv_cq_ex *create_cq_ex(struct ibv_context *ctx,
 	return &cq->ex;
 }
 
+/* Requests longer than plain ones take two places. */
+static bool fits(const struct ibv_qp_cap *cap)
+{
+	const struct efadv_device_attr *efa = &fake_config.efa;
+
+	if (cap->max_inline_data <= efa->inline_buf_size)
+		return cap->max_send_wr <= efa->max_sq_wr;
+	return cap->max_inline_data <= fake_config.inline_wide &&
+	       cap->max_send_wr <= efa->max_sq_wr / 2;
+}
+
 static struct ibv_qp *qp_new(struct ibv_context *ctx,
 			     struct ibv_qp_init_attr_ex *attr, bool srd)
 {
@@ -136,8 +148,7 @@ static struct ibv_qp *qp_new(struct ibv_context *ctx,
 	assert(n < 64 && attr->sq_sig_all &&
 	       attr->comp_mask ==
 		       (IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS));
-	if (attr->cap.max_inline_data > fake_config.efa.inline_buf_size ||
-	    attr->cap.max_send_wr > fake_config.efa.max_sq_wr) {
+	if (!fits(&attr->cap)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -465,6 +476,7 @@ struct ibv_cq_ex *efadv_create_cq(struct ibv_context *ctx,
 		return NULL;
 	}
 	cq = fake_cq_new(ctx, attr);
+	cq->wc_flags = efa->wc_flags;
 	fake_cq_ops(cq, efa->wc_flags & EFADV_WC_EX_WITH_SGID);
 	return &cq->ex;
 }
@@ -498,18 +510,28 @@ struct ibv_qp *efadv_create_qp_ex(struct ibv_context *ctx,
 				  struct ibv_qp_init_attr_ex *attr,
 				  struct efadv_qp_init_attr *efa, uint32_t size)
 {
-	size_t flags_at = offsetof(struct efadv_qp_init_attr, driver_qp_type) +
-			  sizeof(efa->driver_qp_type);
-	struct ibv_qp *qp;
+	/* The rest follows; older headers call it reserved. */
+	const char *more = (const char *)(&efa->driver_qp_type + 1);
+	struct ibv_qp *ibv;
+	struct fake_qp *qp;
+	uint16_t flags;
+	uint8_t sl;
 
 	assert(attr->qp_type == IBV_QPT_DRIVER &&
 	       efa->driver_qp_type == EFADV_QP_DRIVER_TYPE_SRD);
-	qp = qp_new(ctx, attr, true);
-	/* They follow; older headers call them reserved. */
-	if (qp)
-		memcpy(&((struct fake_qp *)qp)->flags,
-		       (const char *)efa + flags_at, sizeof(uint16_t));
-	return qp;
+	memcpy(&flags, more, sizeof(flags));
+	memcpy(&sl, more + sizeof(flags), sizeof(sl));
+	if ((flags & ~fake_config.qp_flags) || (sl && fake_config.no_sl)) {
+		errno = sl ? EINVAL : EOPNOTSUPP;
+		return NULL;
+	}
+	ibv = qp_new(ctx, attr, true);
+	qp = (struct fake_qp *)ibv;
+	if (qp) {
+		qp->flags = flags;
+		qp->sl = sl;
+	}
+	return ibv;
 }
 
 struct ibv_qp_ex *ibv_qp_to_qp_ex(struct ibv_qp *ibv)

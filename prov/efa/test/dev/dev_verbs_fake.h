@@ -34,6 +34,10 @@ struct fake_config {
 	int comp_vectors;
 	bool no_efa_cq; /* efadv_create_cq: EOPNOTSUPP */
 	uint64_t cq_flags; /* wc_flags that it knows; else the same */
+	uint16_t qp_flags; /* of efadv_create_qp_ex(); else the same */
+	bool no_sl; /* it knows no service levels: EINVAL */
+	uint32_t inline_wide; /* inline bytes of wide requests at most, which
+				 take two places; 0: there are none */
 	int fork; /* enum ibv_fork_status */
 	int max_ahs; /* then ENOMEM */
 	int max_mrs; /* then ENOMEM */
@@ -77,6 +81,7 @@ struct fake_qp {
 	struct ibv_qp_init_attr_ex attr;
 	bool srd;
 	uint16_t flags; /* of efadv_qp_init_attr */
+	uint8_t sl; /* the same */
 	uint32_t qkey, rnr_retry;
 	STAILQ_HEAD(, fake_wr) sends; /* oldest first */
 	STAILQ_HEAD(, fake_recv) recvs;
@@ -116,6 +121,10 @@ void fake_arrive(struct fake_qp *qp, const struct fake_sender *from,
 void fake_written(struct fake_qp *qp, const struct fake_sender *from,
 		  uint32_t len, uint32_t imm);
 
+/* The same, which uses up none; its wr_id says nothing. */
+void fake_written_alone(struct fake_qp *qp, const struct fake_sender *from,
+			uint32_t len, uint32_t imm);
+
 /* The oldest n receives end without a packet: a status of the device. */
 void fake_fail_recvs(struct fake_qp *qp, uint32_t n, uint32_t status);
 
@@ -135,12 +144,14 @@ struct fake_entry {
 	enum ibv_wc_opcode opcode;
 	uint32_t vendor_err, len, imm;
 	bool has_imm;
+	bool unsolicited;
 	struct fake_sender from;
 };
 
 struct fake_cq {
 	struct ibv_cq_ex ex; /* first */
 	struct efadv_cq efa;
+	uint64_t wc_flags; /* of efadv_create_cq() */
 	STAILQ_HEAD(, fake_entry) entries;
 	struct fake_entry *at; /* the one at hand */
 	bool polling;

@@ -278,18 +278,34 @@ void fake_arrive(struct fake_qp *qp, const struct fake_sender *from,
 	free(recv);
 }
 
-void fake_written(struct fake_qp *qp, const struct fake_sender *from,
-		  uint32_t len, uint32_t imm)
+static struct fake_entry *add_written(struct fake_qp *qp, uint64_t wr_id,
+				      const struct fake_sender *from,
+				      uint32_t len, uint32_t imm)
 {
-	struct fake_recv *recv = recv_take(qp);
-	struct fake_entry *e = add(qp, recv->wr_id);
+	struct fake_entry *e = add(qp, wr_id);
 
 	e->opcode = IBV_WC_RECV_RDMA_WITH_IMM;
 	e->len = len;
 	e->from = *from;
 	e->has_imm = true;
 	e->imm = imm;
+	return e;
+}
+
+void fake_written(struct fake_qp *qp, const struct fake_sender *from,
+		  uint32_t len, uint32_t imm)
+{
+	struct fake_recv *recv = recv_take(qp);
+
+	add_written(qp, recv->wr_id, from, len, imm);
 	free(recv);
+}
+
+void fake_written_alone(struct fake_qp *qp, const struct fake_sender *from,
+			uint32_t len, uint32_t imm)
+{
+	assert(qp->flags & 1);
+	add_written(qp, 0, from, len, imm)->unsolicited = true;
 }
 
 void fake_fail_recvs(struct fake_qp *qp, uint32_t n, uint32_t status)
