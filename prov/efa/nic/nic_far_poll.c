@@ -362,12 +362,15 @@ bool nic_far_arm(struct nic_qp *qp)
 
 bool nic_far_disarm(struct nic_qp *qp)
 {
+	struct nic_far *far = &qp->far;
 	bool open;
 
-	u_lock(&qp->far.lock);
-	qp->far.asleep = false;
-	open = qp->far.srd != NULL;
-	u_unlock(&qp->far.lock);
+	u_lock(&far->lock);
+	far->asleep = false;
+	open = far->srd != NULL;
+	if (open && far->mode == NIC_FAR_ARMED)
+		nic_far_take_over(far, u_now());
+	u_unlock(&far->lock);
 	return open;
 }
 

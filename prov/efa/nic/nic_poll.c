@@ -130,9 +130,10 @@ static void drain_socket(struct nic_qp *qp)
 static void poll_disarm(struct nic_qp *qp)
 {
 	wire_shm_disarm(qp->shm);
-	drain_socket(qp);
 	if (nic_far_disarm(qp))
 		qp->attention |= NIC_ATT_FAR;
+	/* Last: what came before, the thread has left to us. */
+	drain_socket(qp);
 	qp->attention &= ~(uint32_t)NIC_ATT_ARMED;
 	qp->polls_left = 1;
 }
@@ -250,10 +251,10 @@ int nic_qp_arm(struct nic_qp *qp)
 	if (qp->type == NIC_QP_SRD && nic_srd_can_poll(qp))
 		return 1;
 	drain_socket(qp);
-	if (!nic_far_arm(qp))
+	if (!nic_far_arm(qp) || wire_shm_arm(qp->shm)) {
+		poll_disarm(qp);
 		return 1;
-	if (wire_shm_arm(qp->shm))
-		return 1;
+	}
 	qp->attention |= NIC_ATT_ARMED;
 	return 0;
 }
