@@ -87,7 +87,8 @@ struct nic_config {
 	uint32_t lane_bytes; /* 0: the wire's default */
 	uint16_t port_min, port_max; /* of queue pairs; 0, 0: the kernel's */
 	bool no_cma; /* ring copies instead of cross-memory attach */
-	bool no_shm; /* peers on this host are reached as those on others */
+	bool no_shm; /* peers on this host are reached as those on others, and
+			reach us so */
 	bool shm_only; /* no others: queue pairs by nic_qp_open_as alone */
 	uint32_t paths; /* sending sockets of a queue pair, 1..64, or sending
 			   queue pairs, 1..16; 0: NIC_PATHS, NIC_PATHS_UD */

@@ -32,7 +32,8 @@ int nic_ah_open(struct nic_qp *qp, const struct nic_addr *addr, uint64_t cookie,
 	}
 	ah->qp = qp;
 	ah->cookie = cookie;
-	ah->link = ah->path->link;
+	if (ah->path->state == NIC_PATH_LIVE)
+		ah->link = ah->path->link;
 	ah->flags = qp->type == NIC_QP_SRD ? NIC_SEND_REQUEST : 0;
 	TAILQ_INIT(&ah->far_ops);
 	TAILQ_INSERT_TAIL(&ah->path->ahs, ah, path_link);

@@ -205,6 +205,7 @@ static void far_gone(struct nic_qp *qp, const struct srd_done *d)
 	p = nic_path_find(qp, &id);
 	if (p && p->state == NIC_PATH_FAR) {
 		p->state = NIC_PATH_DEAD;
+		nic_path_drop_answers(p);
 		nic_done_gone(p);
 	}
 }

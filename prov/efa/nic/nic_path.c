@@ -186,6 +186,40 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 	return path_status(p);
 }
 
+/* The peer has a lane here, so there is hope while its segment is there. */
+static bool path_open_back(struct nic_path *p)
+{
+	struct wire_shm_link *link;
+	int rc = wire_shm_link_open(p->qp->shm, &p->id, &link);
+
+	if (!rc) {
+		p->link = link;
+		return true;
+	}
+	p->hold = true;
+	if (rc == -ENOENT || rc == -ESTALE)
+		nic_path_drop_answers(p);
+	return false;
+}
+
+bool nic_path_can_answer(struct nic_path *p)
+{
+	if (p->link)
+		return true;
+	nic_path_resolve(p);
+	switch (p->state) {
+	case NIC_PATH_LIVE:
+		return true;
+	case NIC_PATH_FAR:
+	case NIC_PATH_FOREIGN:
+		return !p->hold && path_open_back(p);
+	case NIC_PATH_NEW:
+	case NIC_PATH_DEAD:
+		break;
+	}
+	return false;
+}
+
 /* What a direct copy needs: the peer's keys, and a pin there. */
 static int path_pin(struct nic_path *p)
 {
@@ -260,7 +294,10 @@ int nic_path_copied(struct nic_path *p, int rc)
 		nic_path_wake(p);
 		return 0;
 	}
-	nic_path_die(p);
+	if (p->state == NIC_PATH_LIVE)
+		nic_path_die(p);
+	else
+		nic_path_drop_answers(p);
 	return -EPIPE;
 }
 
@@ -297,18 +334,31 @@ static void path_end_ops(struct nic_op_list *ops)
 		nic_rdma_end(op, NIC_PEER_RESET);
 }
 
-static void path_close(struct nic_path *p)
+static void path_close_link(struct nic_path *p)
 {
 	if (p->link)
 		wire_shm_link_close(p->link);
 	path_set_link(p, NULL);
+	p->wake = false;
+}
+
+static void path_close(struct nic_path *p)
+{
+	nic_path_drop_answers(p);
+	path_close_link(p);
 	nic_path_unpin(p);
 	p->way = NIC_WAY_UNKNOWN;
+	path_deactivate(p);
+}
+
+void nic_path_drop_answers(struct nic_path *p)
+{
 	free(p->reply);
 	p->reply = NULL;
 	p->nreplies = 0;
-	p->wake = false;
-	path_deactivate(p);
+	p->owing_ticks = 0;
+	if (p->state != NIC_PATH_LIVE)
+		path_close_link(p);
 }
 
 void nic_path_die(struct nic_path *p)

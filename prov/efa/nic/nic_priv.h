@@ -43,6 +43,7 @@
 #define NIC_TICK (50 * U_MSEC)
 #define NIC_POLLS_A_LOOK 64 /* polls from one look at the clock to the next */
 #define NIC_GONE_TICKS 20 /* a dead peer's lane is waited for so long */
+#define NIC_OWING_TICKS 100 /* a link for answers is tried for so long */
 #define NIC_PATH_BUCKETS 256
 
 struct nic {
@@ -104,7 +105,7 @@ struct nic_op {
 TAILQ_HEAD(nic_op_list, nic_op);
 
 struct nic_ah {
-	struct wire_shm_link *link; /* path->link; NULL: the slow way */
+	struct wire_shm_link *link; /* path->link if LIVE; NULL: the slow way */
 	uint64_t tx_packets; /* that the wire took */
 	struct nic_qp *qp;
 	struct nic_path *path;
@@ -124,7 +125,8 @@ TAILQ_HEAD(nic_ah_list, nic_ah);
 
 struct nic_path {
 	struct nic_qp *qp;
-	struct wire_shm_link *link; /* LIVE only, else NULL */
+	struct wire_shm_link *link; /* LIVE; FAR, FOREIGN: for answers only, or
+				       NULL; else NULL */
 	struct srd_peer *peer; /* FAR, and since */
 	struct wire_shm_id id;
 	enum nic_path_state state;
@@ -132,12 +134,13 @@ struct nic_path {
 	struct nic_mirror *mirror; /* DIRECT only, as pin */
 	struct nic_pin *pin; /* ours in the mirror */
 	bool active; /* in qp->active: queued RDMA or answers */
-	bool hold; /* NEW: opening failed, wait for a tick */
+	bool hold; /* opening a link failed, wait for a tick */
 	bool ending; /* in qp->ending: GONE is due */
 	bool wake; /* the peer sleeps, and waking it failed */
 	uint32_t ending_ticks;
 	uint32_t unanswered; /* operations at the peer, up to NIC_RING_OPS */
 	uint32_t nreplies;
+	uint32_t owing_ticks; /* that answers have waited for a link */
 	struct nic_reply *reply; /* [NIC_RING_OPS]; NULL: never asked */
 	struct nic_op_list ops; /* to be worked on, in order */
 	struct nic_op_list waiting; /* for an answer */
@@ -313,9 +316,19 @@ void nic_path_choose_way(struct nic_path *p);
 void nic_path_unpin(struct nic_path *p);
 
 /*
- * One record of ours to a LIVE path: 0; -EAGAIN it is full; -EPIPE the path
- * died just now, and all its operations have ended. In two steps, the second
- * with the result of the first, where a lock is held during the first.
+ * A link for answers to a peer that reached us by shared memory, whatever way
+ * we have to it ourselves. False: there is none yet, or nobody to answer, and
+ * then the answers are dropped.
+ */
+bool nic_path_can_answer(struct nic_path *p);
+/* Answers are owed no more. */
+void nic_path_drop_answers(struct nic_path *p);
+
+/*
+ * One record of ours to a path with a link: 0; -EAGAIN it is full; -EPIPE the
+ * path died just now, and all its operations have ended; where the link was
+ * for answers only, just these. In two steps, the second with the result of
+ * the first, where a lock is held during the first.
  */
 int nic_path_put(struct nic_path *p, enum nic_pkt_kind kind, const void *hdr,
 		 size_t hdr_len, const void *data, size_t len);

@@ -87,6 +87,8 @@ static int qp_open(struct nic *nic, enum nic_qp_type type,
 	qp->shm_stats = wire_shm_stats(qp->shm);
 	qp->dry = type == NIC_QP_SRD;
 	wire_shm_set_pressure(qp->shm, qp->dry);
+	if (nic->config.no_shm && !nic->config.shm_only)
+		nic_qp_forbid_shm(qp);
 	qp->ticked = u_now();
 	qp_count(nic, 1);
 	*out = qp;

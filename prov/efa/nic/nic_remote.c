@@ -22,7 +22,7 @@ static struct nic_path *remote_path(struct nic_qp *qp,
 	if (wire_shm_source(qp->shm, pkt->lane, &who))
 		return NULL;
 	p = nic_path_get(qp, &who);
-	if (!p || p->state == NIC_PATH_DEAD || p->state == NIC_PATH_FOREIGN)
+	if (!p || p->state == NIC_PATH_DEAD)
 		return NULL;
 	if (!p->reply)
 		p->reply = calloc(NIC_RING_OPS, sizeof(*p->reply));
@@ -91,23 +91,10 @@ static int remote_put(struct nic_path *p, struct nic_reply *r, size_t *budget)
 	return rc;
 }
 
-/* A link for the answers; without hope of one they are thrown away. */
-static bool remote_has_link(struct nic_path *p)
-{
-	if (nic_path_resolve(p) == NIC_OK)
-		return true;
-	if (p->state != NIC_PATH_NEW) {
-		free(p->reply);
-		p->reply = NULL;
-		p->nreplies = 0;
-	}
-	return false;
-}
-
 /* A record of each answer in turn, until the ring is full. */
 void nic_remote_run(struct nic_path *p, size_t *budget)
 {
-	if (!p->nreplies || !remote_has_link(p))
+	if (!p->nreplies || !nic_path_can_answer(p))
 		return;
 	while (p->nreplies && *budget)
 		for (int i = 0; i < NIC_RING_OPS && p->nreplies; i++)

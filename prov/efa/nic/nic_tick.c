@@ -8,17 +8,22 @@
  */
 #include "nic_priv.h"
 
+#include "nic_gid.h"
+#include "util/u_log.h"
+
 #define PATHS_A_TICK 16
 
-static bool lane_is_open(const struct nic_qp *qp, const struct wire_shm_id *id)
+/* Where the peer writes to us; NIC_LANES: nowhere. */
+static uint32_t path_lane(const struct nic_path *p)
 {
 	struct wire_shm_id who;
+	uint32_t lane;
 
-	for (uint32_t lane = 0; lane < NIC_LANES; lane++)
-		if (!wire_shm_source(qp->shm, lane, &who) &&
-		    nic_id_same(&who, id))
-			return true;
-	return false;
+	for (lane = 0; lane < NIC_LANES; lane++)
+		if (!wire_shm_source(p->qp->shm, lane, &who) &&
+		    nic_id_same(&who, &p->id))
+			break;
+	return lane;
 }
 
 /*
@@ -31,7 +36,7 @@ static bool path_has_ended(struct nic_path *p)
 	struct nic_qp *qp = p->qp;
 
 	return qp->type == NIC_QP_UD || ++p->ending_ticks >= NIC_GONE_TICKS ||
-	       !lane_is_open(qp, &p->id);
+	       path_lane(p) == NIC_LANES;
 }
 
 static void tick_ending(struct nic_qp *qp)
@@ -48,11 +53,44 @@ static void tick_ending(struct nic_qp *qp)
 	}
 }
 
+/* Whoever waits for an answer that cannot be sent has to hear of it. */
+static void path_cut_off(struct nic_path *p)
+{
+	struct nic_qp *qp = p->qp;
+	char peer[NIC_GID_TEXT];
+	uint32_t lane = path_lane(p);
+
+	u_warn("%s queue pair %u of this host is cut off from shared memory: "
+	       "its RDMA cannot be answered that way (enlarge /dev/shm)",
+	       nic_gid_text(p->id.gid, peer), p->id.qpn);
+	nic_path_drop_answers(p);
+	if (lane < NIC_LANES)
+		wire_shm_cut_off(qp->shm, lane);
+}
+
+static void tick_answers(struct nic_path *p)
+{
+	if (p->link || !p->nreplies)
+		p->owing_ticks = 0;
+	else if (++p->owing_ticks >= NIC_OWING_TICKS)
+		path_cut_off(p);
+}
+
+static void tick_link(struct nic_path *p)
+{
+	if (!p->link || !wire_shm_link_check(p->link))
+		return;
+	if (p->state == NIC_PATH_LIVE)
+		nic_path_die(p);
+	else
+		nic_path_drop_answers(p);
+}
+
 static void tick_path(struct nic_path *p)
 {
 	p->hold = false;
-	if (p->state == NIC_PATH_LIVE && wire_shm_link_check(p->link))
-		nic_path_die(p);
+	tick_link(p);
+	tick_answers(p);
 	if (!p->ending)
 		nic_path_drop(p);
 }

@@ -119,6 +119,10 @@ void wire_shm_give_back(struct wire_shm *w);
 int wire_shm_source(const struct wire_shm *w, uint32_t lane,
 		    struct wire_shm_id *id);
 
+/* Reads a lane no more; its sender hears of it by -EPIPE. Not while records are
+ * on loan. */
+void wire_shm_cut_off(struct wire_shm *w, uint32_t lane);
+
 /*
  * Announces sleep: senders from now on are told to wake us, each of them
  * once. Returns 1 when there is something to poll (then not armed), else 0.

@@ -8,7 +8,7 @@
  *         |                               |  ^    |   more hot than
  *         | closing and empty             |  +----+   WIRE_SHM_HOT_FREE
  *         +-------------------------------+
- *         | closing                       | nonsense in the ring
+ *         | closing                       | nonsense in the ring, cut_off
  *         +---------- CUT <---------------+
  *
  * closing: the sender said so (entry CLOSING, bell), or its lock is gone.
@@ -67,6 +67,14 @@ static void hot_remove(struct wire_shm *w, struct wire_shm_lane *lane)
 	chores_note(w);
 }
 
+static void lane_cut(struct wire_shm *w, struct wire_shm_lane *lane)
+{
+	hot_remove(w, lane);
+	lane->state = WIRE_SHM_LANE_CUT;
+	if (lane->next)
+		flags_set(w, lane, WIRE_SHM_CUT);
+}
+
 static void cut(struct wire_shm *w, struct wire_shm_lane *lane,
 		const char *what)
 {
@@ -74,10 +82,14 @@ static void cut(struct wire_shm *w, struct wire_shm_lane *lane,
 	u_warn("shm: lane %u of %s is cut off: its sender (queue pair %u) "
 	       "wrote %s",
 	       lane->number, w->file.path, w->who[lane->number].qpn, what);
-	hot_remove(w, lane);
-	lane->state = WIRE_SHM_LANE_CUT;
-	if (lane->next)
-		flags_set(w, lane, WIRE_SHM_CUT);
+	lane_cut(w, lane);
+}
+
+void wire_shm_cut_off(struct wire_shm *w, uint32_t lane)
+{
+	assert(w->nlent == 0);
+	if (lane < w->lanes && w->lane[lane].state == WIRE_SHM_LANE_READ)
+		lane_cut(w, &w->lane[lane]);
 }
 
 bool wire_shm_lane_odd(struct wire_shm *w, struct wire_shm_lane *lane,
