@@ -142,9 +142,11 @@ static enum nic_status path_resolve_far(struct nic_path *p)
 }
 
 /* Whoever has another way to the peer takes that; looked for again later. */
-static enum nic_status path_resolve_none(struct nic_path *p)
+static enum nic_status path_resolve_none(struct nic_path *p, int rc)
 {
 	p->hold = true;
+	if (rc == -ENOENT || rc == -ESTALE)
+		nic_path_drop_answers(p);
 	return NIC_UNREACHABLE;
 }
 
@@ -172,7 +174,7 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 	case -ENOENT:
 	case -ESTALE:
 		if (nic->config.shm_only)
-			return path_resolve_none(p);
+			return path_resolve_none(p, rc);
 		if (rc == -ENOENT && nic->info.wire == NIC_WIRE_UD)
 			return path_resolve_far(p);
 		nic_path_die(p);
@@ -180,7 +182,7 @@ enum nic_status nic_path_resolve(struct nic_path *p)
 	default:
 		path_tell_refused(p, rc);
 		if (nic->config.shm_only)
-			return path_resolve_none(p);
+			return path_resolve_none(p, rc);
 		return path_resolve_far(p);
 	}
 	return path_status(p);

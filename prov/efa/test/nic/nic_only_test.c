@@ -9,6 +9,8 @@
 #include <poll.h>
 #include <string.h>
 
+#include "nic/nic_priv.h"
+
 static const struct nic_addr one = { .gid = { 0xfe, 0x80, [15] = 1 },
 				     .qpn = 0xfedcba,
 				     .qkey = 77 };
@@ -160,6 +162,24 @@ static void nic_qp_close__is_told_as_gone(void **state)
 	assert_int_equal(wc->id, 'b');
 }
 
+/* Nobody is there any more to be answered. */
+static void nic_remote_read__of_who_has_gone(void **state)
+{
+	struct nt *t = *state;
+	struct nic_rdma op = { .type = NIC_READ, .local = &op, .len = 1 };
+
+	/* As if its memory could not be reached. */
+	assert_int_equal(nic_ah_reach(t->ab), NIC_OK);
+	t->ab->path->way = NIC_WAY_RING;
+	assert_int_equal(nic_rdma(t->ab, &op), 1);
+	nic_ah_close(t->ab);
+	t->ab = NULL;
+	nt_close(&t->a);
+	nt_poll_ms(&t->b, 200, NIC_WC_RECV);
+	assert_int_equal(t->ba->path->nreplies, 0);
+	assert_int_equal(nic_qp_arm(t->b.qp), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, nt_teardown)
 
 int main(void)
@@ -171,6 +191,7 @@ int main(void)
 		TEST(nic_ah_reach__nobody_else),
 		TEST(nic_qp_open_as__refuses_what_cannot_be),
 		TEST(nic_qp_close__is_told_as_gone),
+		TEST(nic_remote_read__of_who_has_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
