@@ -181,12 +181,22 @@ int wire_shm_source(const struct wire_shm *w, uint32_t lane,
 	return 0;
 }
 
-/* Would a poll find anything to do? */
+/* A bit whose count is late, or never comes: the tick sees to it. */
+static bool has_bits(const struct wire_shm *w)
+{
+	for (uint32_t i = 0; i < (w->lanes + 63) / 64; i++)
+		if (atomic_load_explicit(&w->seg->bits[i],
+					 memory_order_relaxed))
+			return true;
+	return false;
+}
+
+/* Would a poll or a tick find anything to do? */
 static bool has_work(const struct wire_shm *w)
 {
 	uint32_t i;
 
-	if (wire_shm_bell_rang(w))
+	if (wire_shm_bell_rang(w) || has_bits(w))
 		return true;
 	for (i = 0; i < w->nhot; i++)
 		if (wire_shm_lane_ready(w->hot[i]))

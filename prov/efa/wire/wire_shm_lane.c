@@ -332,6 +332,8 @@ void wire_shm_tick(struct wire_shm *w)
 	struct wire_shm_lane *lane;
 	uint32_t i;
 
+	/* Who died between its bit and the count hides who has its lane next. */
+	wire_shm_lane_answer(w);
 	for (i = 0; i < w->lanes; i++) {
 		lane = &w->lane[i];
 		if (lane->state == WIRE_SHM_LANE_NONE)

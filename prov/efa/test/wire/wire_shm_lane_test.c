@@ -366,6 +366,27 @@ static void wire_shm_tick__finds_a_lane_that_did_not_ring(void **state)
 	assert_int_equal(poll_drop(f->b), 1);
 }
 
+/* A sender before has died between the bit of the bell and its count. */
+static void wire_shm_tick__finds_a_bit_that_was_not_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_shm_link *l[MANY];
+
+	many_open(f, l);
+	poll_long(f->b);
+	assert_int_equal(atomic_load(&l[20]->ctl->flags), WIRE_SHM_ARMED);
+	atomic_fetch_or(&f->b->seg->bits[l[20]->lane / 64],
+			UINT64_C(1) << l[20]->lane % 64);
+	assert_int_equal(send_bytes(l[20], 0, "x", 1), 0);
+	assert_int_equal(poll_long(f->b), 0);
+	assert_int_equal(wire_shm_arm(f->b), 1);
+	wire_shm_tick(f->b);
+	assert_int_equal(poll_long(f->b), 1);
+	assert_int_equal(wire_shm_arm(f->b), 0);
+	wire_shm_disarm(f->b);
+	many_close(l);
+}
+
 static void wire_shm_poll__cuts_a_lane_with_a_bad_record(void **state)
 {
 	struct fixture *f = *state;
@@ -487,6 +508,7 @@ int main(void)
 		IN_PAIR(wire_shm_tick__leaves_the_idle),
 		IN_PAIR(wire_shm_tick__frees_what_was_only_claimed),
 		IN_PAIR(wire_shm_tick__finds_a_lane_that_did_not_ring),
+		IN_DIR(wire_shm_tick__finds_a_bit_that_was_not_counted),
 		IN_PAIR(wire_shm_tick__survives_kills),
 		IN_PAIR(wire_shm_poll__cuts_a_lane_with_a_bad_record),
 		IN_PAIR(wire_shm_poll__cuts_a_lane_with_a_bad_skip),
