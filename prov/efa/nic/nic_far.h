@@ -34,7 +34,9 @@
 #include "wire/wire_fault.h"
 #include "wire/wire_port.h"
 
-#define NIC_FAR_PEERS 16384 /* that one queue pair can know */
+/* That one queue pair can know, those that have ended included: untouched ones
+ * cost address space alone, 500 bytes each. */
+#define NIC_FAR_PEERS 65536
 #define NIC_FAR_OPS_MAX 4096 /* operations of one queue pair */
 #define NIC_FAR_BURST 64 /* packets and events of one turn */
 #define NIC_FAR_KEPT 256 /* events that wait for the user; a power of two */
@@ -84,6 +86,7 @@ struct nic_far {
 	bool lent;
 	bool more; /* WATCHED: packets wait, and fd does not tell */
 	bool failed; /* could not be opened: said once */
+	bool full; /* knows NIC_FAR_PEERS: said once */
 	bool unplugged; /* the device has gone: fd is not waited for */
 	bool asleep; /* CLOSED: the user sleeps, leave packets to him */
 	struct srd *srd; /* NULL: CLOSED */

@@ -116,6 +116,15 @@ static U_COLD void far_unplug(struct nic_far *far)
 		epoll_ctl(far->qp->wait, EPOLL_CTL_DEL, far->fd, NULL);
 }
 
+/* Packets of further peers are dropped. */
+static U_COLD void far_tell_full(struct nic_far *far)
+{
+	far->full = true;
+	u_warn("queue pair %u of %s has known %u peers on other hosts and can "
+	       "know no more: open another endpoint",
+	       far->qp->self.qpn, far->qp->nic->info.name, NIC_FAR_PEERS);
+}
+
 void nic_far_notes(struct nic_far *far, uint64_t now)
 {
 	struct wire_note note[NOTES_MAX];
@@ -125,6 +134,8 @@ void nic_far_notes(struct nic_far *far, uint64_t now)
 	    !wire_troubled(far->wire))
 		return;
 	far->notes_at = now;
+	if (srd_stats(far->srd)->peers == NIC_FAR_PEERS && !far->full)
+		far_tell_full(far);
 	if (now >= far->notes_due)
 		far->notes_due = UINT64_MAX;
 	n = wire_notes(far->wire, note, NOTES_MAX);
