@@ -231,5 +231,8 @@ void nic_unclaim(struct nic_qp *qp)
 	wire_shm_close(qp->shm);
 	if (qp->wait != qp->sock)
 		close(qp->wait);
+	/* The far side, where it was opened, has closed it. */
+	if (qp->far.wire)
+		wire_close(qp->far.wire);
 	close(qp->sock);
 }
