@@ -74,13 +74,19 @@ static struct wire_ud_host *find(struct wire_ud_hosts *hs,
 	return i ? &hs->host[i - 1] : NULL;
 }
 
+/* One of the packets before `used` is: also when that was 2^31 packets ago. */
+static bool is_under_way(const struct wire_ud_path *p, uint32_t used)
+{
+	return used - p->head - 1 < p->tail - p->head;
+}
+
 /* Everything that used handles of it has been sent, and none is on its way. */
 static bool is_idle(const struct wire_ud *w, const struct wire_ud_host *h)
 {
 	if (h->asked)
 		return false;
 	for (uint32_t i = 0; i < w->wire.paths; i++)
-		if (h->ah[i] && u_seq_before(w->path[i].head, h->used[i]))
+		if (h->ah[i] && is_under_way(&w->path[i], h->used[i]))
 			return false;
 	return true;
 }
@@ -324,7 +330,7 @@ void wire_ud_hosts_bury(struct wire_ud *w)
 	for (uint32_t i = 0; i < hs->nretired; i++) {
 		struct wire_ud_retired *r = &hs->retired[i];
 
-		if (u_seq_before(w->path[r->path].head, r->used))
+		if (is_under_way(&w->path[r->path], r->used))
 			hs->retired[kept++] = *r;
 		else
 			ibv_destroy_ah(r->ah);

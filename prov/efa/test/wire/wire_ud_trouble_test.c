@@ -106,6 +106,28 @@ static void hosts__are_forgotten_in_turn(void **state)
 	assert_in_range(fake.handles, 1, 20);
 }
 
+/* One that had its last packet so long ago that the numbers came round. */
+static void hosts__are_idle_after_any_time(void **state)
+{
+	struct ud *ud = *state;
+	struct wire_out out = packet_to(&ud->b, 0, 60, 1);
+	struct wire_ud *w = wire_ud_of(ud->a.w);
+	uint8_t gid[16];
+
+	out.gid = gid;
+	w->hosts.max = 1;
+	for (int i = 0; i < 3; i++) {
+		fake_gid_v4((uint8_t)(50 + i), gid);
+		while (wire_send(ud->a.w, &out, 1) != 1)
+			send_to(&ud->a, &ud->b, 1, 60, 1);
+		for (int k = 0; k < 2 * WIRE_UD_SIGNAL; k++)
+			wire_send(ud->a.w, &out, 1);
+		w->hosts.host[0].used[0] = w->path[0].head + INT32_MAX;
+	}
+	assert_int_equal(w->hosts.n, 1);
+	assert_memory_equal(w->hosts.host[0].gid, gid, 16);
+}
+
 /* --- queue pairs that fail --- */
 
 static void send_error__breaks_one_path_until_it_is_set_up_again(void **state)
@@ -268,6 +290,7 @@ int main(void)
 		ON_PAIR(hosts__of_another_family_have_no_way),
 		ON_PAIR(hosts__idle_ones_make_room),
 		ON_PAIR(hosts__are_forgotten_in_turn),
+		ON_PAIR(hosts__are_idle_after_any_time),
 		ON_PAIR(send_error__breaks_one_path_until_it_is_set_up_again),
 		ON_PAIR(send_error__is_lost_while_it_lasts),
 		ON_PAIR(receive_error__all_but_lent_buffers_are_posted_again),
