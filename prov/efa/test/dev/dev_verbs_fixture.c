@@ -66,6 +66,15 @@ static int open_qp(struct verbs *v, enum dev_qp_type type)
 	return dev_qp_open(v->dev, type, v->cq, &other, &v->qp);
 }
 
+struct verbs *verbs_new(void)
+{
+	struct verbs *v = calloc(1, sizeof(*v));
+
+	assert_non_null(v);
+	fake_reset();
+	return v;
+}
+
 void verbs_setup(struct verbs *v, enum dev_qp_type type)
 {
 	struct dev_info *list;
@@ -82,15 +91,19 @@ void verbs_setup(struct verbs *v, enum dev_qp_type type)
 	v->ah = verbs_ah(v, 0xaa, FIXTURE_PEER_QPN, FIXTURE_COOKIE);
 }
 
-void verbs_teardown(struct verbs *v)
+int verbs_teardown(void **state)
 {
+	struct verbs *v = *state;
+
 	if (v->ah)
 		dev_ah_close(v->ah);
 	if (v->qp)
 		dev_qp_close(v->qp);
 	dev_cq_close(v->cq);
 	dev_close(v->dev);
+	free(v);
 	fake_assert_empty();
+	return 0;
 }
 
 struct dev_wr verbs_send(struct verbs *v, uint64_t id, const char *hdr,

@@ -28,13 +28,14 @@ struct verbs {
 };
 
 /*
- * fake_reset() must have been called; config is the test's to fill before. An
- * SRD queue pair tries for ever.
+ * Nothing open, and the fake as it is at first: fake_config and v->config are
+ * the test's to change. Then all of it; an SRD queue pair tries for ever.
  */
+struct verbs *verbs_new(void);
 void verbs_setup(struct verbs *v, enum dev_qp_type type);
 
-/* Also asserts that nothing of the device is left. */
-void verbs_teardown(struct verbs *v);
+/* Of the struct verbs in *state; asserts that nothing of the device is left. */
+int verbs_teardown(void **state);
 
 /* A gid of the peers: its last byte. */
 void verbs_gid(uint8_t gid[16], uint8_t last);

@@ -5,7 +5,6 @@
 #include "dev_verbs_fixture.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -13,20 +12,9 @@
 
 static int setup(void **state)
 {
-	struct verbs *v = calloc(1, sizeof(*v));
-
-	assert_non_null(v);
-	fake_reset();
+	*state = verbs_new();
 	fake_config.efa.device_caps |= 1 << 3;
-	verbs_setup(v, DEV_QP_RDM);
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	verbs_teardown(*state);
-	free(*state);
+	verbs_setup(*state, DEV_QP_RDM);
 	return 0;
 }
 
@@ -213,7 +201,7 @@ static void dev_mr_ids__of_the_library(void **state)
 	assert_int_equal(dev_mr_close(mr), 0);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
 
 int main(void)
 {

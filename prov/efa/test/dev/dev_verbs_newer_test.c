@@ -9,7 +9,6 @@
 #include "dev_verbs_fixture.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dev/dev_verbs_lib.h"
@@ -44,23 +43,12 @@ static void set_up(struct verbs *v, enum dev_qp_type type)
 /* A device and a library with everything, until a test takes some away. */
 static int setup(void **state)
 {
-	struct verbs *v = calloc(1, sizeof(*v));
-
-	assert_non_null(v);
-	fake_reset();
+	*state = verbs_new();
 	fake_config.efa.device_caps |=
 		EFADV_DEVICE_ATTR_CAPS_RDMA_WRITE |
 		EFADV_DEVICE_ATTR_CAPS_UNSOLICITED_WRITE_RECV;
 	fake_config.efa.inline_buf_size_ex = WIDE;
 	fake_config.inline_wide = WIDE;
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	verbs_teardown(*state);
-	free(*state);
 	return 0;
 }
 
@@ -314,7 +302,7 @@ static void dev_poll__unsolicited_of_two(void **state)
 	dev_qp_close(more);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
 
 int main(void)
 {

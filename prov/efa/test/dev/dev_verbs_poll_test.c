@@ -6,24 +6,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int setup(void **state)
 {
-	struct verbs *v = calloc(1, sizeof(*v));
-
-	assert_non_null(v);
-	fake_reset();
-	verbs_setup(v, DEV_QP_RDM);
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	verbs_teardown(*state);
-	free(*state);
+	*state = verbs_new();
+	verbs_setup(*state, DEV_QP_RDM);
 	return 0;
 }
 
@@ -461,7 +449,7 @@ static void dev_poll__queue_pair_has_failed(void **state)
 	assert_int_equal(wc[0].status, DEV_QP_ERROR);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
 
 int main(void)
 {

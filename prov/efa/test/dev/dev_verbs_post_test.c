@@ -5,25 +5,13 @@
 #include "dev_verbs_fixture.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int setup(void **state)
 {
-	struct verbs *v = calloc(1, sizeof(*v));
-
-	assert_non_null(v);
-	fake_reset();
+	*state = verbs_new();
 	fake_config.efa.device_caps |= 1 << 3;
-	verbs_setup(v, DEV_QP_RDM);
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	verbs_teardown(*state);
-	free(*state);
+	verbs_setup(*state, DEV_QP_RDM);
 	return 0;
 }
 
@@ -405,7 +393,7 @@ static void dev_post__rdma_that_cannot_be(void **state)
 	assert_int_equal(v->hw->nsends, 0);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
 
 int main(void)
 {

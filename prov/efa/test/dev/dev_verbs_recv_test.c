@@ -5,38 +5,21 @@
 #include "dev_verbs_fixture.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct fake_sender peer = { .ahn = 0, .qpn = 5 };
 
-static struct verbs *new_verbs(void)
-{
-	struct verbs *v = calloc(1, sizeof(*v));
-
-	assert_non_null(v);
-	fake_reset();
-	return v;
-}
-
 static int setup(void **state)
 {
-	*state = new_verbs();
+	*state = verbs_new();
 	verbs_setup(*state, DEV_QP_RDM);
 	return 0;
 }
 
 static int setup_ud(void **state)
 {
-	*state = new_verbs();
+	*state = verbs_new();
 	verbs_setup(*state, DEV_QP_UD);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	verbs_teardown(*state);
-	free(*state);
 	return 0;
 }
 
@@ -363,8 +346,8 @@ static void dev_poll__ud_errors(void **state)
 	verbs_expect_nothing(v);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define UD(test) cmocka_unit_test_setup_teardown(test, setup_ud, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
+#define UD(test) cmocka_unit_test_setup_teardown(test, setup_ud, verbs_teardown)
 
 int main(void)
 {

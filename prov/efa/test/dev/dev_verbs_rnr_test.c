@@ -5,25 +5,13 @@
 #include "dev_verbs_fixture.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "util/u_time.h"
 
 static int setup(void **state)
 {
-	struct verbs *v = calloc(1, sizeof(*v));
-
-	assert_non_null(v);
-	fake_reset();
-	verbs_setup(v, DEV_QP_RDM);
-	*state = v;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	verbs_teardown(*state);
-	free(*state);
+	*state = verbs_new();
+	verbs_setup(*state, DEV_QP_RDM);
 	return 0;
 }
 
@@ -172,7 +160,7 @@ static void dev_poll__rnr_then_dead(void **state)
 	verbs_expect_nothing(v);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
 
 int main(void)
 {

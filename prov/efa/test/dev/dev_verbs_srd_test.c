@@ -5,7 +5,6 @@
 #include "dev_verbs_fixture.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dev/dev_verbs_lib.h"
@@ -15,13 +14,9 @@ static const struct fake_sender peer = { .ahn = 0, .qpn = 5 };
 
 static int setup_caps(void **state, uint32_t missing)
 {
-	struct verbs *v = calloc(1, sizeof(*v));
-
-	assert_non_null(v);
-	fake_reset();
+	*state = verbs_new();
 	fake_config.efa.device_caps &= ~missing;
-	verbs_setup(v, DEV_QP_SRD);
-	*state = v;
+	verbs_setup(*state, DEV_QP_SRD);
 	return 0;
 }
 
@@ -37,10 +32,8 @@ static int setup_old(void **state)
 
 static struct verbs *open_with(uint64_t cq_flags)
 {
-	struct verbs *v = calloc(1, sizeof(*v));
+	struct verbs *v = verbs_new();
 
-	assert_non_null(v);
-	fake_reset();
 	fake_config.efa.device_caps |= VERBS_CAP_UNSOLICITED;
 	fake_config.cq_flags = cq_flags;
 	verbs_setup(v, DEV_QP_RDM);
@@ -56,13 +49,6 @@ static int setup_whole(void **state)
 static int setup_sgid_alone(void **state)
 {
 	*state = open_with(EFADV_WC_EX_WITH_SGID);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	verbs_teardown(*state);
-	free(*state);
 	return 0;
 }
 
@@ -243,9 +229,11 @@ static void dev_post__rdma(void **state)
 	verbs_expect(v, DEV_WC_READ, 3, DEV_BAD_RKEY);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define OLD(test) cmocka_unit_test_setup_teardown(test, setup_old, teardown)
-#define WITH(setup, test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
+#define OLD(test) \
+	cmocka_unit_test_setup_teardown(test, setup_old, verbs_teardown)
+#define WITH(setup, test) \
+	cmocka_unit_test_setup_teardown(test, setup, verbs_teardown)
 
 int main(void)
 {

@@ -14,19 +14,6 @@
 
 #define ROUNDS 100
 
-static int setup_end(void **state)
-{
-	struct vt *t;
-
-	if (vt_setup(state))
-		return -1;
-	t = *state;
-	vt_open_end(&t->a);
-	return 0;
-}
-
-#define END(f) cmocka_unit_test_setup_teardown(f, setup_end, vt_teardown)
-
 /* --- queue pairs --- */
 
 /* A receive that has an entry at once, as no key is 1. */
@@ -156,8 +143,8 @@ static void ibv_dereg_mr__ends_receives_into_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		END(ibv_destroy_qp__while_another_thread_polls),
-		END(ibv_destroy_qp__waits_for_who_reads_an_entry),
+		VT_END(ibv_destroy_qp__while_another_thread_polls),
+		VT_END(ibv_destroy_qp__waits_for_who_reads_an_entry),
 		VT_EACH(ibv_dereg_mr__ends_receives_into_it),
 		VT_UD(ibv_dereg_mr__ends_receives_into_it),
 	};

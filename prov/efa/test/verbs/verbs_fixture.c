@@ -174,6 +174,17 @@ void vt_to_rts(struct ibv_qp *qp, uint8_t rnr_retry)
 			 0);
 }
 
+int vt_setup_end(void **state)
+{
+	struct vt *t;
+
+	if (vt_setup(state))
+		return -1;
+	t = *state;
+	vt_open_end(&t->a);
+	return 0;
+}
+
 static void open_qp(struct vt_end *e, const struct vt_end *to, bool srd)
 {
 	struct ibv_ah_attr attr = { .port_num = 1, .is_global = 1 };

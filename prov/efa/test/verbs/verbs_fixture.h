@@ -42,9 +42,10 @@ struct vt {
 	struct vt_end a, b;
 };
 
-/* Nothing open; a device; SRD or UD queue pairs that can send. */
+/* Nothing open; a device; all but a queue pair; SRD or UD ones that can send. */
 int vt_setup(void **state);
 int vt_setup_device(void **state); /* a.ctx, a.pd */
+int vt_setup_end(void **state); /* a */
 int vt_setup_srd(void **state);
 int vt_setup_srd_far(void **state); /* without shared memory */
 int vt_setup_ud(void **state);
@@ -52,6 +53,7 @@ int vt_teardown(void **state);
 
 #define VT_DEVICE(f) \
 	cmocka_unit_test_setup_teardown(f, vt_setup_device, vt_teardown)
+#define VT_END(f) cmocka_unit_test_setup_teardown(f, vt_setup_end, vt_teardown)
 #define VT_SRD(f) cmocka_unit_test_setup_teardown(f, vt_setup_srd, vt_teardown)
 #define VT_UD(f) cmocka_unit_test_setup_teardown(f, vt_setup_ud, vt_teardown)
 #define VT_EACH(f)                                                \

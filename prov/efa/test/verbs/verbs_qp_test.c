@@ -7,19 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-static int setup_end(void **state)
-{
-	struct vt *t;
-
-	if (vt_setup(state))
-		return -1;
-	t = *state;
-	vt_open_end(&t->a);
-	return 0;
-}
-
-#define END(f) cmocka_unit_test_setup_teardown(f, setup_end, vt_teardown)
-
 /* The errno that creation ends with; 0: it worked. */
 static int srd_error(struct vt_end *e, const struct ibv_qp_init_attr_ex *from,
 		     const void *efa, uint32_t size)
@@ -223,13 +210,13 @@ static void ibv_query_qp__says_what_was_set(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		END(efadv_create_qp_ex__capacities),
-		END(efadv_create_qp_ex__attributes),
-		END(efadv_create_qp_ex__later_fields),
-		END(efadv_create_driver_qp__plain),
-		END(ibv_modify_qp__steps),
-		END(ibv_modify_qp__no_rnr_on_ud),
-		END(ibv_query_qp__says_what_was_set),
+		VT_END(efadv_create_qp_ex__capacities),
+		VT_END(efadv_create_qp_ex__attributes),
+		VT_END(efadv_create_qp_ex__later_fields),
+		VT_END(efadv_create_driver_qp__plain),
+		VT_END(ibv_modify_qp__steps),
+		VT_END(ibv_modify_qp__no_rnr_on_ud),
+		VT_END(ibv_query_qp__says_what_was_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
