@@ -30,8 +30,8 @@
 #define MARKS UINT64_C(0x100000000000) /* address of the page of marks */
 #define STACKS UINT64_C(0x110000000000) /* of those of the threads */
 #define STACK_SIZE (UINT64_C(1) << 20)
-#define WARM_UP 70 /* operations; a look at the clock falls among them */
-#define ROUNDS 70 /* operations that are looked at */
+#define WARM_UP 5 /* operations */
+#define ROUNDS 70 /* operations that are looked at; a look at the clock falls among them */
 #define LARGE 16384u
 #define RMA 4096u
 #define LINES (1u << 16) /* that are touched while we look, at most */
@@ -357,6 +357,9 @@ static pid_t valgrind_start(FILE **trace)
 	pid = fork();
 	if (!pid) {
 		close(fd[0]);
+		/* Else a copy is a line of the trace for each byte. */
+		setenv("GLIBC_TUNABLES",
+		       "glibc.cpu.x86_rep_movsb_threshold=1048576", 1);
 		execlp("valgrind", "valgrind", "--tool=lackey",
 		       "--trace-mem=yes", option, self, "drive", NULL);
 		_exit(127);
