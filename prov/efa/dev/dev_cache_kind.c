@@ -71,7 +71,8 @@ static bool query(int fd, uint64_t addr, struct kind_map *m)
 		name[0] = 0;
 	m->lo = q.vma_start;
 	m->hi = q.vma_end;
-	snprintf(m->name, sizeof(m->name), "%s", name);
+	snprintf(m->name, sizeof(m->name), "%.*s", (int)sizeof(m->name) - 1,
+		 name);
 	return true;
 }
 

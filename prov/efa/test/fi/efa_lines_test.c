@@ -31,7 +31,7 @@
 #define STACKS UINT64_C(0x110000000000) /* of those of the threads */
 #define STACK_SIZE (UINT64_C(1) << 20)
 #define WARM_UP 5 /* operations */
-#define ROUNDS 70 /* operations that are looked at; a look at the clock falls among them */
+#define ROUNDS 70 /* that are looked at; a look at the clock is among them */
 #define LARGE 16384u
 #define RMA 4096u
 #define LINES (1u << 16) /* that are touched while we look, at most */
