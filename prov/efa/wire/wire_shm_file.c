@@ -102,15 +102,20 @@ static uint64_t bytes_free(const char *dir)
 	return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-/* At most once a second: who cannot get memory tries again and again. */
+bool wire_shm_may_warn(_Atomic uint64_t *told)
+{
+	uint64_t now = u_now();
+	uint64_t last = atomic_load(told);
+
+	return (!last || now - last >= U_SEC) &&
+	       atomic_compare_exchange_strong(told, &last, now);
+}
+
 void wire_shm_warn_full(const char *dir, size_t need)
 {
 	static _Atomic uint64_t told;
-	uint64_t now = u_now();
-	uint64_t last = atomic_load(&told);
 
-	if ((last && now - last < U_SEC) ||
-	    !atomic_compare_exchange_strong(&told, &last, now))
+	if (!wire_shm_may_warn(&told))
 		return;
 	dir = dir_or_default(dir);
 	u_warn("shm: %s is full: %zu KiB are needed, %llu KiB are free. "

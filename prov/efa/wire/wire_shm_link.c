@@ -94,13 +94,15 @@ static int claim(struct wire_shm_link *l, uint32_t lane)
 /* The lowest free lane: those were used before, so memory stays small. */
 static int claim_any(struct wire_shm_link *l)
 {
+	static _Atomic uint64_t told;
 	uint32_t lane;
 
 	for (lane = 0; lane < l->about.lanes; lane++)
 		if (claim(l, lane) == 0)
 			return 0;
-	u_warn("shm: all %u lanes of queue pair %u are taken", l->about.lanes,
-	       l->about.id.qpn);
+	if (wire_shm_may_warn(&told))
+		u_warn("shm: all %u lanes of queue pair %u are taken",
+		       l->about.lanes, l->about.id.qpn);
 	return -ENOSPC;
 }
 

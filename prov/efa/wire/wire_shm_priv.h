@@ -117,6 +117,9 @@ void wire_shm_unlock(int fd, int64_t byte);
 bool wire_shm_locked(int fd, int64_t byte); /* by somebody else */
 int wire_shm_reserve(int fd, int64_t offset, int64_t len);
 
+/* At most once a second: who gets no lane or no memory tries again and again.
+ */
+bool wire_shm_may_warn(_Atomic uint64_t *told);
 void wire_shm_warn_full(const char *dir, size_t need);
 
 #define WIRE_SHM_NAME_MAX 100

@@ -161,6 +161,10 @@ static void wire_shm_link_open__says_that_all_lanes_are_taken(void **state)
 	many_open(f, l);
 	assert_int_equal(wire_shm_link_open(f->a, &b, &more), -ENOSPC);
 	assert_true(logged("all 40 lanes"));
+	/* Who gets none tries again and again. */
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(wire_shm_link_open(f->a, &b, &more), -ENOSPC);
+	assert_in_range(logged_warnings(), 1, 20);
 	wire_shm_link_close(l[7]);
 	/* Seen by one poll, freed by the next. */
 	poll_drop(f->b);
