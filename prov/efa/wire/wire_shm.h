@@ -119,8 +119,10 @@ void wire_shm_give_back(struct wire_shm *w);
 int wire_shm_source(const struct wire_shm *w, uint32_t lane,
 		    struct wire_shm_id *id);
 
-/* Reads a lane no more; its sender hears of it by -EPIPE. Not while records are
- * on loan. */
+/*
+ * Reads a lane no more; its sender hears of it by -EPIPE. Not while records are
+ * on loan. One that its sender closes, or has died with, is read to its end.
+ */
 void wire_shm_cut_off(struct wire_shm *w, uint32_t lane);
 
 /*

@@ -88,7 +88,9 @@ static void cut(struct wire_shm *w, struct wire_shm_lane *lane,
 void wire_shm_cut_off(struct wire_shm *w, uint32_t lane)
 {
 	assert(w->nlent == 0);
-	if (lane < w->lanes && w->lane[lane].state == WIRE_SHM_LANE_READ)
+	if (lane < w->lanes && w->lane[lane].state == WIRE_SHM_LANE_READ &&
+	    !w->lane[lane].closing &&
+	    wire_shm_locked(w->file.fd, WIRE_SHM_LOCK_LANE(lane)))
 		lane_cut(w, &w->lane[lane]);
 }
 

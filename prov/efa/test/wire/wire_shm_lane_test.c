@@ -456,6 +456,36 @@ static void wire_shm_poll__cuts_one_of_many(void **state)
 	many_close(l);
 }
 
+static void wire_shm_cut_off__its_sender_hears(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(send_bytes(f->ab, 1, "x", 1), 0);
+	assert_int_equal(poll_drop(f->b), 1);
+	wire_shm_cut_off(f->b, 0);
+	assert_int_equal(wire_shm_link_check(f->ab), -EPIPE);
+	assert_int_equal(send_bytes(f->ab, 1, "x", 1), -EPIPE);
+}
+
+/* What was sent before a close, or a death, is read. */
+static void wire_shm_cut_off__not_who_ends_by_himself(void **state)
+{
+	struct fixture *f = *state;
+	int fd = f->ab->fd;
+
+	assert_int_equal(send_bytes(f->ab, 1, "x", 1), 0);
+	assert_int_equal(poll_drop(f->b), 1);
+	assert_int_equal(send_bytes(f->ab, 1, "y", 1), 0);
+	wire_shm_unlock(fd, WIRE_SHM_LOCK_LANE(0));
+	wire_shm_cut_off(f->b, 0);
+	assert_int_equal(wire_shm_lock(fd, WIRE_SHM_LOCK_LANE(0)), 0);
+	wire_shm_link_close(f->ab);
+	f->ab = NULL;
+	wire_shm_tick(f->b);
+	wire_shm_cut_off(f->b, 0);
+	assert_int_equal(poll_drop(f->b), 1);
+}
+
 static void use_and_die(struct child *c, struct fixture *f)
 {
 	struct wire_shm_id b = id_of(2);
@@ -517,6 +547,8 @@ int main(void)
 		IN_PAIR(wire_shm_poll__cuts_a_lane_with_a_bad_record),
 		IN_PAIR(wire_shm_poll__cuts_a_lane_with_a_bad_skip),
 		IN_DIR(wire_shm_poll__cuts_one_of_many),
+		IN_PAIR(wire_shm_cut_off__its_sender_hears),
+		IN_PAIR(wire_shm_cut_off__not_who_ends_by_himself),
 	};
 
 	return cmocka_run_group_tests_name("wire_shm_lane", tests, NULL, NULL);
