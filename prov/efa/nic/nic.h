@@ -308,8 +308,10 @@ enum nic_wc_op {
 			holds, NIC_BAD_LKEY */
 	NIC_WC_WRITTEN, /* a peer wrote here with imm; len bytes; SRD: id of
 			   the receive that it used up, if any */
-	NIC_WC_GONE, /* a peer has died or closed, and if it was long ago: id is
-			the cookie of a handle to it; the last that is heard */
+	NIC_WC_GONE, /* a peer has died or closed, and if it was long ago; RDM:
+			or it was silent too long, or has cut us off, and if it
+			lives it hears the same of us. id is the cookie of a
+			handle to it; the last that is heard */
 };
 
 #define NIC_SOURCE_UNKNOWN UINT32_MAX

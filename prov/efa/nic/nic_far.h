@@ -187,6 +187,9 @@ int nic_far_rdma(struct nic_ah *ah, const struct nic_rdma *r);
 /* Completions of the engine; under the lock. */
 int nic_far_done(struct nic_qp *qp, struct nic_wc *wc, int n);
 
+/* The conversation with a peer that is dead for our user; RDM only. */
+void nic_far_give_up(struct nic_path *p);
+
 /* As nic_qp_revoke. */
 bool nic_far_revoke(struct nic_qp *qp, uint64_t id);
 

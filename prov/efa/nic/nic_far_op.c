@@ -190,31 +190,60 @@ static void far_tell_end(struct nic_qp *qp, const struct srd_done *d,
 	       (unsigned long long)s.rate, (unsigned long long)s.resent);
 }
 
-/* The peer of a conversation is no more. */
+/*
+ * A conversation has ended. One that is silent begins anew once its peer is
+ * heard: that is our user's end of it only where he reaches the peer by it, and
+ * only on an RDM queue pair, as a card has no memory. Then it must not live on
+ * by half. An end that the peer has told is one for whatever way we have to it.
+ */
 static void far_gone(struct nic_qp *qp, const struct srd_done *d)
 {
 	const struct srd_addr *addr = srd_peer_addr(d->peer);
 	struct wire_shm_id id = { .qpn = addr->qpn, .connid = addr->connid };
+	bool silent = d->status == SRD_UNRESPONSIVE;
 	struct nic_path *p;
 
 	memcpy(id.gid, addr->gid, sizeof(id.gid));
 	far_tell_end(qp, d, &id);
-	/* For our user it is dead; so it must not live on by half. */
-	if (d->status == SRD_UNRESPONSIVE)
-		srd_give_up(qp->far.srd, d->peer);
 	p = nic_path_find(qp, &id);
-	if (p && p->state == NIC_PATH_FAR) {
-		p->state = NIC_PATH_DEAD;
-		nic_path_drop_answers(p);
-		nic_done_gone(p);
-	}
+	if (!p || (p->state != NIC_PATH_FAR && p->state != NIC_PATH_LIVE))
+		return;
+	if (silent && (p->state == NIC_PATH_LIVE || qp->type != NIC_QP_RDM))
+		return;
+	if (silent)
+		srd_give_up(qp->far.srd, d->peer);
+	nic_path_end(p);
+	nic_path_settle(p);
+}
+
+void nic_far_give_up(struct nic_path *p)
+{
+	struct nic_far *far = &p->qp->far;
+	struct srd_addr addr = { .qpn = p->id.qpn, .connid = p->id.connid };
+	struct srd_peer *peer;
+
+	if (p->qp->type != NIC_QP_RDM)
+		return;
+	memcpy(addr.gid, p->id.gid, sizeof(addr.gid));
+	u_lock(&far->lock);
+	peer = far->srd ? srd_peer_known(far->srd, &addr) : NULL;
+	if (peer)
+		srd_give_up(far->srd, peer);
+	u_unlock(&far->lock);
+}
+
+static U_COLD void far_failed(struct nic_path *p, uint8_t status)
+{
+	if (status == SRD_UNREACHABLE)
+		nic_path_tell_unreachable(p);
+	nic_path_settle(p);
 }
 
 static int far_complete(struct nic_qp *qp, const struct srd_done *d,
 			struct nic_wc *wc)
 {
 	struct nic_far_op *op;
-	bool wanted;
+	struct nic_ah *ah;
 
 	if (d->kind == SRD_DONE_GONE) {
 		far_gone(qp, d);
@@ -223,18 +252,18 @@ static int far_complete(struct nic_qp *qp, const struct srd_done *d,
 	op = u_pool_at(&qp->far_ops, (uint32_t)d->id);
 	if (!op)
 		return 0; /* forgotten after it had ended */
-	wanted = op->ah != NULL;
-	if (wanted)
+	ah = op->ah;
+	if (ah)
 		*wc = (struct nic_wc){
 			.id = op->id,
 			.op = op->wc_op,
 			.status = d->status,
 			.source = NIC_SOURCE_UNKNOWN,
 		};
-	if (u_unlikely(d->status == SRD_UNREACHABLE) && wanted)
-		nic_path_tell_unreachable(op->ah->path);
 	op_free(qp, op);
-	return wanted;
+	if (u_unlikely(d->status != SRD_OK) && ah)
+		far_failed(ah->path, d->status);
+	return ah != NULL;
 }
 
 int nic_far_done(struct nic_qp *qp, struct nic_wc *wc, int n)

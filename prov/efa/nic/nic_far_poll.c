@@ -20,23 +20,32 @@
 /* Bursts without anything for the user that one poll works through. */
 #define BURSTS 4
 
-/* Number of a peer; kept beside it from its first event on. */
-static uint32_t far_source(struct nic_qp *qp, struct srd_peer *peer)
+/* A peer's first event. */
+static U_COLD uint32_t far_meet(struct nic_qp *qp, struct srd_peer *peer)
 {
-	uintptr_t known = (uintptr_t)srd_peer_user(peer);
-	const struct srd_addr *addr;
-	struct wire_shm_id id;
+	const struct srd_addr *addr = srd_peer_addr(peer);
+	struct wire_shm_id id = { .qpn = addr->qpn, .connid = addr->connid };
+	struct nic_path *p;
 	uint32_t source;
 
-	if (u_likely(known != 0))
-		return (uint32_t)(known - 1);
-	addr = srd_peer_addr(peer);
-	id = (struct wire_shm_id){ .qpn = addr->qpn, .connid = addr->connid };
 	memcpy(id.gid, addr->gid, sizeof(id.gid));
+	p = nic_path_find(qp, &id);
+	if (p && p->state == NIC_PATH_DEAD && qp->type == NIC_QP_RDM)
+		srd_give_up(qp->far.srd, peer);
 	source = nic_source_of(qp, &id);
 	if (source != NIC_SOURCE_UNKNOWN)
 		srd_peer_set_user(peer, (void *)((uintptr_t)source + 1));
 	return source;
+}
+
+/* Number of a peer; kept beside it from its first event on. */
+static uint32_t far_source(struct nic_qp *qp, struct srd_peer *peer)
+{
+	uintptr_t known = (uintptr_t)srd_peer_user(peer);
+
+	if (u_likely(known != 0))
+		return (uint32_t)(known - 1);
+	return far_meet(qp, peer);
 }
 
 static struct nic_arrival far_arrival(const struct srd_event *e,

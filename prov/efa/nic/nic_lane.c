@@ -58,6 +58,7 @@ uint32_t nic_lane_look(struct nic_qp *qp, uint32_t lane)
 
 	if (wire_shm_source(qp->shm, lane, &id))
 		return NIC_SOURCE_UNKNOWN;
+	nic_path_heard(qp, &id);
 	source = nic_source_of(qp, &id);
 	if (source != NIC_SOURCE_UNKNOWN)
 		*l = (struct nic_lane){ .epoch = qp->epoch, .source = source };

@@ -327,15 +327,6 @@ static void path_deactivate(struct nic_path *p)
 	TAILQ_REMOVE(&p->qp->active, p, link_active);
 }
 
-/* Ends the operations of a list; those of the dead peer's making. */
-static void path_end_ops(struct nic_op_list *ops)
-{
-	struct nic_op *op;
-
-	while ((op = TAILQ_FIRST(ops)))
-		nic_rdma_end(op, NIC_PEER_RESET);
-}
-
 static void path_close_link(struct nic_path *p)
 {
 	if (p->link)
@@ -344,7 +335,7 @@ static void path_close_link(struct nic_path *p)
 	p->wake = false;
 }
 
-static void path_close(struct nic_path *p)
+void nic_path_close(struct nic_path *p)
 {
 	nic_path_drop_answers(p);
 	path_close_link(p);
@@ -355,25 +346,14 @@ static void path_close(struct nic_path *p)
 
 void nic_path_drop_answers(struct nic_path *p)
 {
+	/* Who waits for one of them has to hear that none comes. */
+	p->shun |= p->nreplies != 0;
 	free(p->reply);
 	p->reply = NULL;
 	p->nreplies = 0;
-	p->owing_ticks = 0;
+	p->owing_looks = 0;
 	if (p->state != NIC_PATH_LIVE)
 		path_close_link(p);
-}
-
-void nic_path_die(struct nic_path *p)
-{
-	if (p->state == NIC_PATH_DEAD)
-		return;
-	p->state = NIC_PATH_DEAD;
-	path_close(p);
-	path_end_ops(&p->ops);
-	path_end_ops(&p->waiting);
-	p->ending = true;
-	p->ending_ticks = 0;
-	TAILQ_INSERT_TAIL(&p->qp->ending, p, link_ending);
 }
 
 void nic_path_free(struct nic_path *p)
@@ -381,7 +361,7 @@ void nic_path_free(struct nic_path *p)
 	struct nic_op *op;
 
 	p->state = NIC_PATH_DEAD;
-	path_close(p);
+	nic_path_close(p);
 	while ((op = TAILQ_FIRST(&p->ops)) || (op = TAILQ_FIRST(&p->waiting))) {
 		op->ah = NULL;
 		nic_rdma_end(op, NIC_FLUSHED);
@@ -397,7 +377,7 @@ void nic_path_free(struct nic_path *p)
 bool nic_path_drop(struct nic_path *p)
 {
 	if (!TAILQ_EMPTY(&p->ahs) || !TAILQ_EMPTY(&p->ops) ||
-	    !TAILQ_EMPTY(&p->waiting) || p->reply)
+	    !TAILQ_EMPTY(&p->waiting) || p->reply || p->shun)
 		return false;
 	nic_path_free(p);
 	return true;

@@ -246,6 +246,9 @@ int nic_qp_arm(struct nic_qp *qp)
 {
 	if (qp->attention & (NIC_ATT_DONE | NIC_ATT_WORK))
 		return 1;
+	/* GONE is due soon, and no arrival says when. */
+	if (qp->type == NIC_QP_RDM && !TAILQ_EMPTY(&qp->ending))
+		return 1;
 	if (qp->type == NIC_QP_UD && !nic_posted(qp))
 		return 0;
 	if (qp->type == NIC_QP_SRD && nic_srd_can_poll(qp))

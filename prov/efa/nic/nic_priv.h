@@ -43,7 +43,7 @@
 #define NIC_TICK (50 * U_MSEC)
 #define NIC_POLLS_A_LOOK 64 /* polls from one look at the clock to the next */
 #define NIC_GONE_TICKS 20 /* a dead peer's lane is waited for so long */
-#define NIC_OWING_TICKS 100 /* a link for answers is tried for so long */
+#define NIC_OWING_LOOKS 100 /* of ticks at a path that wants a link to answer */
 #define NIC_PATH_BUCKETS 256
 
 struct nic {
@@ -136,11 +136,12 @@ struct nic_path {
 	bool active; /* in qp->active: queued RDMA or answers */
 	bool hold; /* opening a link failed, wait for a tick */
 	bool ending; /* in qp->ending: GONE is due */
+	bool shun; /* its lane here is to be cut off by a tick */
 	bool wake; /* the peer sleeps, and waking it failed */
 	uint32_t ending_ticks;
 	uint32_t unanswered; /* operations at the peer, up to NIC_RING_OPS */
 	uint32_t nreplies;
-	uint32_t owing_ticks; /* that answers have waited for a link */
+	uint32_t owing_looks; /* of ticks, while answers waited for a link */
 	struct nic_reply *reply; /* [NIC_RING_OPS]; NULL: never asked */
 	struct nic_op_list ops; /* to be worked on, in order */
 	struct nic_op_list waiting; /* for an answer */
@@ -339,8 +340,8 @@ int nic_path_copied(struct nic_path *p, int rc);
 
 void nic_path_activate(struct nic_path *p);
 
-/* Ends what is under way and closes the link. The path itself stays. */
-void nic_path_die(struct nic_path *p);
+/* Answers and the link, and what else a path that ends needs no more. */
+void nic_path_close(struct nic_path *p);
 
 /* Wakes the peer, which sleeps; again later when that fails. */
 void nic_path_wake(struct nic_path *p);
@@ -350,6 +351,26 @@ bool nic_path_drop(struct nic_path *p);
 
 /* Frees it whatever hangs on it. */
 void nic_path_free(struct nic_path *p);
+
+/* --- nic_end.c: the end of a path, and who hears of it --- */
+
+/*
+ * Ends what is under way and closes the link; GONE follows. The path itself
+ * stays. nic_path_end: the same under the far lock, where a conversation with
+ * the peer has ended.
+ */
+void nic_path_die(struct nic_path *p);
+void nic_path_end(struct nic_path *p);
+
+/* The user's last completion of an ended path was told, maybe: GONE if so. */
+void nic_path_settle(struct nic_path *p);
+
+/* Somebody writes to a lane: not for long, if he is dead for our user. */
+void nic_path_heard(struct nic_qp *qp, const struct wire_shm_id *id);
+
+/* Cuts off whom nic_path.shun is said of. Nothing may be on loan. */
+void nic_path_shun_tick(struct nic_path *p);
+void nic_end_tick(struct nic_qp *qp);
 
 /* --- nic_tick.c --- */
 

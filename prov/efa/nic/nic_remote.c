@@ -22,10 +22,11 @@ static struct nic_path *remote_path(struct nic_qp *qp,
 	if (wire_shm_source(qp->shm, pkt->lane, &who))
 		return NULL;
 	p = nic_path_get(qp, &who);
-	if (!p || p->state == NIC_PATH_DEAD)
+	if (!p)
 		return NULL;
-	if (!p->reply)
+	if (!p->reply && p->state != NIC_PATH_DEAD)
 		p->reply = calloc(NIC_RING_OPS, sizeof(*p->reply));
+	p->shun |= !p->reply;
 	return p->reply ? p : NULL;
 }
 

@@ -13,67 +13,24 @@
 
 #define PATHS_A_TICK 16
 
-/* Where the peer writes to us; NIC_LANES: nowhere. */
-static uint32_t path_lane(const struct nic_path *p)
+/* No link for answers has come. */
+static void path_tell_cut_off(const struct nic_path *p)
 {
-	struct wire_shm_id who;
-	uint32_t lane;
-
-	for (lane = 0; lane < NIC_LANES; lane++)
-		if (!wire_shm_source(p->qp->shm, lane, &who) &&
-		    nic_id_same(&who, &p->id))
-			break;
-	return lane;
-}
-
-/*
- * GONE promises that nothing comes from the peer any more, so it waits until
- * what a dead peer wrote has been read. Not for ever: a peer that lives but
- * cut us off keeps its lane. A UD user may never read, and needs no promise.
- */
-static bool path_has_ended(struct nic_path *p)
-{
-	struct nic_qp *qp = p->qp;
-
-	return qp->type == NIC_QP_UD || ++p->ending_ticks >= NIC_GONE_TICKS ||
-	       path_lane(p) == NIC_LANES;
-}
-
-static void tick_ending(struct nic_qp *qp)
-{
-	struct nic_path *p, *next;
-
-	for (p = TAILQ_FIRST(&qp->ending); p; p = next) {
-		next = TAILQ_NEXT(p, link_ending);
-		if (!path_has_ended(p))
-			continue;
-		p->ending = false;
-		TAILQ_REMOVE(&qp->ending, p, link_ending);
-		nic_done_gone(p);
-	}
-}
-
-/* Whoever waits for an answer that cannot be sent has to hear of it. */
-static void path_cut_off(struct nic_path *p)
-{
-	struct nic_qp *qp = p->qp;
 	char peer[NIC_GID_TEXT];
-	uint32_t lane = path_lane(p);
 
 	u_warn("%s queue pair %u of this host is cut off from shared memory: "
 	       "its RDMA cannot be answered that way (enlarge /dev/shm)",
 	       nic_gid_text(p->id.gid, peer), p->id.qpn);
-	nic_path_drop_answers(p);
-	if (lane < NIC_LANES)
-		wire_shm_cut_off(qp->shm, lane);
 }
 
 static void tick_answers(struct nic_path *p)
 {
-	if (p->link || !p->nreplies)
-		p->owing_ticks = 0;
-	else if (++p->owing_ticks >= NIC_OWING_TICKS)
-		path_cut_off(p);
+	if (p->link || !p->nreplies) {
+		p->owing_looks = 0;
+	} else if (++p->owing_looks >= NIC_OWING_LOOKS) {
+		path_tell_cut_off(p);
+		nic_path_drop_answers(p);
+	}
 }
 
 static void tick_link(struct nic_path *p)
@@ -89,6 +46,9 @@ static void tick_link(struct nic_path *p)
 static void tick_path(struct nic_path *p)
 {
 	p->hold = false;
+	/* Before a look that may drop answers: a peer that closes, or dies, has
+	   its lane marked so by the next tick. */
+	nic_path_shun_tick(p);
 	tick_link(p);
 	tick_answers(p);
 	if (!p->ending)
@@ -120,5 +80,5 @@ void nic_tick(struct nic_qp *qp)
 	qp->ticked = now;
 	wire_shm_tick(qp->shm);
 	tick_paths(qp);
-	tick_ending(qp);
+	nic_end_tick(qp);
 }

@@ -138,6 +138,9 @@ void srd_close(struct srd *s);
  */
 int srd_peer_get(struct srd *s, const struct srd_addr *addr,
 		 struct srd_peer **out);
+/* The same if it has begun; NULL: it has not. */
+struct srd_peer *srd_peer_known(const struct srd *s,
+				const struct srd_addr *addr);
 const struct srd_addr *srd_peer_addr(const struct srd_peer *p);
 /* Dense, from 0 on, in the order of acquaintance; never reused. */
 uint32_t srd_peer_index(const struct srd_peer *p);
@@ -300,8 +303,8 @@ void srd_set_mtu(struct srd *s, const uint8_t gid[16], uint32_t mtu,
 /* --- the end --- */
 
 /*
- * A conversation that ended SRD_UNRESPONSIVE is not to begin anew: later
- * operations end so at once, and the peer is told if it is heard after all.
+ * A conversation ends SRD_UNRESPONSIVE, if it has not, and does not begin anew:
+ * later operations end so at once, and the peer is told if it is heard.
  */
 void srd_give_up(struct srd *s, struct srd_peer *p);
 

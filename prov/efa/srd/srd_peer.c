@@ -84,6 +84,12 @@ static U_COLD struct srd_peer *add(struct srd *s, const struct srd_addr *addr)
 	return p;
 }
 
+struct srd_peer *srd_peer_known(const struct srd *s,
+				const struct srd_addr *addr)
+{
+	return srd_peer_find(s, addr->gid, addr->qpn, addr->connid);
+}
+
 int srd_peer_get(struct srd *s, const struct srd_addr *addr,
 		 struct srd_peer **out)
 {

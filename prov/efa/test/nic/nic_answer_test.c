@@ -5,6 +5,9 @@
  */
 #include "nic_fixture.h"
 
+#include <dirent.h>
+#include <unistd.h>
+
 #include "nic/nic_priv.h"
 
 static uint8_t theirs[100000], ours[100000];
@@ -46,6 +49,7 @@ static void ends_well(struct nt *t, enum nic_rdma_type type)
 static void nic_path_can_answer__whom_it_reaches_far(void **state)
 {
 	struct nt *t = *state;
+	uint64_t end;
 
 	make_far(t);
 	ends_well(t, NIC_READ);
@@ -56,8 +60,10 @@ static void nic_path_can_answer__whom_it_reaches_far(void **state)
 	nic_ah_close(t->ab);
 	t->ab = NULL;
 	nt_close(&t->a);
-	while (t->ba->path->link)
+	end = u_now() + NT_WAIT_S * U_SEC;
+	while (t->ba->path->link && u_now() < end)
 		nt_poll_ms(&t->b, 1, NIC_WC_RECV);
+	assert_null(t->ba->path->link);
 	assert_null(t->ba->path->reply);
 }
 
@@ -85,21 +91,69 @@ static void nic_path_can_answer__when_room_comes(void **state)
 	assert_int_equal(nic_mr_dereg(t->b.nic, op.rkey), 0);
 }
 
+/* Ticks of b until the operation of a has ended as one that is cut off. */
+static void tick_until_reset(struct nt *t)
+{
+	uint64_t end = u_now() + NT_WAIT_S * U_SEC;
+	int n;
+
+	do {
+		tick(&t->b);
+		n = nic_poll(t->a.qp, t->a.wc, 1);
+	} while (!n && u_now() < end);
+	assert_int_equal(n, 1);
+	assert_int_equal(t->a.wc[0].id, 5);
+	assert_int_equal(t->a.wc[0].status, NIC_PEER_RESET);
+	assert_int_equal(t->ab->path->state, NIC_PATH_DEAD);
+	assert_int_equal(t->ba->path->nreplies, 0);
+}
+
+/* For a, b is dead; so b hears that its conversation is over. */
+static void hears_the_end(struct nt *t)
+{
+	assert_int_equal(nt_wait(&t->a, &t->b)->op, NIC_WC_GONE);
+	assert_int_equal(nt_wait(&t->b, &t->a)->op, NIC_WC_GONE);
+	assert_int_equal(nt_send_status(&t->b, t->ba, 7), NIC_NO_QP);
+}
+
 /* Who cannot be answered at all hears of it. */
 static void never_answered(struct nt *t, enum nic_rdma_type type)
 {
 	struct nic_rdma op = rdma_of(t, type);
 
+	make_far(t);
+	assert_int_equal(nt_send_status(&t->b, t->ba, 6), NIC_OK);
+	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_RECV);
+	nic_give_back(t->a.qp);
 	wire_shm_shut(t->a.qp->shm);
 	assert_int_equal(nic_rdma(t->ab, &op), 1);
-	do
-		tick(&t->b);
-	while (!nic_poll(t->a.qp, t->a.wc, 1));
-	assert_int_equal(t->a.wc[0].id, 5);
-	assert_int_equal(t->a.wc[0].status, NIC_PEER_RESET);
-	assert_int_equal(t->ba->path->state, NIC_PATH_FAR);
-	assert_int_equal(t->ba->path->nreplies, 0);
-	assert_int_equal(t->ab->path->state, NIC_PATH_DEAD);
+	tick_until_reset(t);
+	hears_the_end(t);
+	assert_int_equal(nic_mr_dereg(t->b.nic, op.rkey), 0);
+}
+
+/* Their file lives on, and so do they, but nobody finds it any more. */
+static void unlink_segments(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		unlinkat(dirfd(d), e->d_name, 0);
+	closedir(d);
+}
+
+static void nic_path_can_answer__whose_segment_has_no_name(void **state)
+{
+	struct nt *t = *state;
+	struct nic_rdma op = rdma_of(t, NIC_READ);
+
+	make_far(t);
+	assert_int_equal(nic_ah_reach(t->ab), NIC_OK);
+	unlink_segments(t->dir);
+	assert_int_equal(nic_rdma(t->ab, &op), 1);
+	tick_until_reset(t);
 	assert_int_equal(nic_mr_dereg(t->b.nic, op.rkey), 0);
 }
 
@@ -136,6 +190,7 @@ int main(void)
 		NT_RING(nic_path_can_answer__when_room_comes),
 		NT_RING(nic_path_can_answer__never_a_read),
 		NT_RING(nic_path_can_answer__never_a_write),
+		NT_RING(nic_path_can_answer__whose_segment_has_no_name),
 		NT_PAIR(nic_qp_open__without_shm_is_shut),
 	};
 

@@ -201,7 +201,9 @@ static void nic_qp_arm__refuses_when_there_is_work(void **state)
 	assert_int_equal(nic_ah_open(t->b.qp, &addr, 0, &ah), 0);
 	assert_int_equal(nic_send(ah, 0, 0, 0, "x", 1, NULL, 0, 0), 1);
 	assert_int_equal(nic_qp_arm(t->b.qp), 1);
-	nt_wait(&t->b, NULL);
+	assert_int_equal(nt_wait(&t->b, NULL)->op, NIC_WC_SEND);
+	assert_int_equal(nic_qp_arm(t->b.qp), 1);
+	assert_int_equal(nt_wait(&t->b, NULL)->op, NIC_WC_GONE);
 	assert_int_equal(nic_qp_arm(t->b.qp), 0);
 	nic_ah_close(ah);
 }
