@@ -68,21 +68,6 @@ struct nic_path *nic_path_get(struct nic_qp *qp, const struct wire_shm_id *id)
 	return p ? p : path_new(qp, id);
 }
 
-static enum nic_status path_status(const struct nic_path *p)
-{
-	switch (p->state) {
-	case NIC_PATH_LIVE:
-	case NIC_PATH_FAR:
-		return NIC_OK;
-	case NIC_PATH_DEAD:
-		return NIC_NO_QP;
-	case NIC_PATH_NEW:
-	case NIC_PATH_FOREIGN:
-		break;
-	}
-	return NIC_UNREACHABLE;
-}
-
 static void path_set_link(struct nic_path *p, struct wire_shm_link *link)
 {
 	struct nic_ah *ah;
@@ -127,94 +112,114 @@ static void path_tell_refused(const struct nic_path *p, int rc)
 			      strerror(-rc));
 }
 
-static enum nic_status path_resolve_far(struct nic_path *p)
+static enum nic_status path_status(struct nic_path *p)
 {
-	enum nic_status status;
-
-	if (nic_gid_is_v4(p->id.gid) != nic_gid_is_v4(p->qp->self.gid)) {
-		p->state = NIC_PATH_FOREIGN;
-		nic_path_tell_unreachable(p);
-		return NIC_UNREACHABLE;
+	switch (p->state) {
+	case NIC_PATH_LIVE:
+	case NIC_PATH_FAR:
+		return NIC_OK;
+	case NIC_PATH_DEAD:
+		return NIC_NO_QP;
+	case NIC_PATH_FOREIGN:
+		if (!p->told)
+			nic_path_tell_unreachable(p);
+		p->told = true;
+		break;
+	case NIC_PATH_NEW:
+		break;
 	}
-	status = nic_far_resolve(p);
-	p->hold = status != NIC_OK;
-	return status;
+	return NIC_UNREACHABLE;
 }
 
-/* Whoever has another way to the peer takes that; looked for again later. */
-static enum nic_status path_resolve_none(struct nic_path *p, int rc)
+static bool path_is_missing(int rc)
 {
-	p->hold = true;
-	if (rc == -ENOENT || rc == -ESTALE)
+	return rc == -ENOENT || rc == -ESTALE;
+}
+
+/* The next try is after a tick; who is not there waits for no answer. */
+static int path_open(struct nic_path *p, struct wire_shm_link **link)
+{
+	int rc = wire_shm_link_open(p->qp->shm, &p->id, link);
+
+	p->hold = rc != 0;
+	if (path_is_missing(rc))
 		nic_path_drop_answers(p);
-	return NIC_UNREACHABLE;
+	return rc;
+}
+
+static void path_find_far(struct nic_path *p)
+{
+	if (nic_gid_is_v4(p->id.gid) != nic_gid_is_v4(p->qp->self.gid))
+		p->state = NIC_PATH_FOREIGN;
+	else
+		p->hold = nic_far_resolve(p) != NIC_OK;
 }
 
 /*
  * One NIC may serve containers with shared memory of their own, so a peer of it
  * that has no segment here may live all the same.
  */
-enum nic_status nic_path_resolve(struct nic_path *p)
+static void path_find_none(struct nic_path *p, int rc)
+{
+	const struct nic *nic = p->qp->nic;
+	bool missing = path_is_missing(rc);
+
+	if (!missing)
+		path_tell_refused(p, rc);
+	/* Whoever has another way to the peer takes that. */
+	if (nic->config.shm_only)
+		return;
+	if (!missing || (rc == -ENOENT && nic->info.wire == NIC_WIRE_UD))
+		path_find_far(p);
+	else
+		nic_path_die(p);
+}
+
+/* The way of a NEW path, which stays so where there is none for a while. */
+static void path_find(struct nic_path *p)
 {
 	struct nic *nic = p->qp->nic;
 	struct wire_shm_link *link;
 	int rc;
 
-	if (p->state != NIC_PATH_NEW || p->hold)
-		return path_status(p);
-	if (!nic->config.shm_only && (nic->config.no_shm || p->qp->no_shm ||
-				      !nic_is_own(nic, p->id.gid)))
-		return path_resolve_far(p);
-	rc = wire_shm_link_open(p->qp->shm, &p->id, &link);
-	switch (rc) {
-	case 0:
-		p->state = NIC_PATH_LIVE;
-		path_set_link(p, link);
-		break;
-	case -ENOENT:
-	case -ESTALE:
-		if (nic->config.shm_only)
-			return path_resolve_none(p, rc);
-		if (rc == -ENOENT && nic->info.wire == NIC_WIRE_UD)
-			return path_resolve_far(p);
-		nic_path_die(p);
-		break;
-	default:
-		path_tell_refused(p, rc);
-		if (nic->config.shm_only)
-			return path_resolve_none(p, rc);
-		return path_resolve_far(p);
+	if (!nic->config.shm_only &&
+	    (p->qp->no_shm || !nic_is_own(nic, p->id.gid))) {
+		path_find_far(p);
+		return;
 	}
+	rc = path_open(p, &link);
+	if (rc) {
+		path_find_none(p, rc);
+		return;
+	}
+	p->state = NIC_PATH_LIVE;
+	path_set_link(p, link);
+}
+
+enum nic_status nic_path_resolve(struct nic_path *p)
+{
+	if (p->state == NIC_PATH_NEW && !p->hold)
+		path_find(p);
 	return path_status(p);
 }
 
-/* The peer has a lane here, so there is hope while its segment is there. */
-static bool path_open_back(struct nic_path *p)
+bool nic_path_link_back(struct nic_path *p)
 {
 	struct wire_shm_link *link;
-	int rc = wire_shm_link_open(p->qp->shm, &p->id, &link);
 
-	if (!rc) {
-		p->link = link;
-		return true;
-	}
-	p->hold = true;
-	if (rc == -ENOENT || rc == -ESTALE)
-		nic_path_drop_answers(p);
-	return false;
-}
-
-bool nic_path_can_answer(struct nic_path *p)
-{
 	if (p->link)
 		return true;
-	nic_path_resolve(p);
+	if (p->state == NIC_PATH_NEW && !p->hold)
+		path_find(p);
 	switch (p->state) {
 	case NIC_PATH_LIVE:
 		return true;
 	case NIC_PATH_FAR:
 	case NIC_PATH_FOREIGN:
-		return !p->hold && path_open_back(p);
+		/* The peer has a lane here, so there is hope. */
+		if (!p->hold && !path_open(p, &link))
+			p->link = link;
+		return p->link != NULL;
 	case NIC_PATH_NEW:
 	case NIC_PATH_DEAD:
 		break;

@@ -134,9 +134,10 @@ struct nic_path {
 	struct nic_mirror *mirror; /* DIRECT only, as pin */
 	struct nic_pin *pin; /* ours in the mirror */
 	bool active; /* in qp->active: queued RDMA or answers */
-	bool hold; /* opening a link failed, wait for a tick */
+	bool hold; /* no way was found, or no link back: wait for a tick */
 	bool ending; /* in qp->ending: GONE is due */
 	bool shun; /* its lane here is to be cut off by a tick */
+	bool told; /* FOREIGN: that it cannot be reached */
 	bool wake; /* the peer sleeps, and waking it failed */
 	uint32_t ending_ticks;
 	uint32_t unanswered; /* operations at the peer, up to NIC_RING_OPS */
@@ -317,12 +318,15 @@ void nic_path_choose_way(struct nic_path *p);
 void nic_path_unpin(struct nic_path *p);
 
 /*
- * A link for answers to a peer that reached us by shared memory, whatever way
- * we have to it ourselves. False: there is none yet, or nobody to answer, and
- * then the answers are dropped.
+ * Sees to a link for answers to a peer that reached us by shared memory,
+ * whatever way we have to it ourselves. False: there is none yet, or nobody to
+ * answer, and then the answers are dropped.
  */
-bool nic_path_can_answer(struct nic_path *p);
-/* Answers are owed no more. */
+bool nic_path_link_back(struct nic_path *p);
+/*
+ * Answers are owed no more, so a link that was for them alone is closed. A peer
+ * that waits for one is shunned.
+ */
 void nic_path_drop_answers(struct nic_path *p);
 
 /*
@@ -422,7 +426,7 @@ static inline uint32_t nic_lane_source(struct nic_qp *qp, uint32_t lane)
 	return nic_lane_look(qp, lane);
 }
 
-/* --- nic_poll.c --- */
+/* --- records of peers --- */
 
 /* A record that cannot be; 0, as it completes nothing. */
 static inline int nic_bad_packet(struct nic_qp *qp)

@@ -95,7 +95,7 @@ static int remote_put(struct nic_path *p, struct nic_reply *r, size_t *budget)
 /* A record of each answer in turn, until the ring is full. */
 void nic_remote_run(struct nic_path *p, size_t *budget)
 {
-	if (!p->nreplies || !nic_path_can_answer(p))
+	if (!p->nreplies || !nic_path_link_back(p))
 		return;
 	while (p->nreplies && *budget)
 		for (int i = 0; i < NIC_RING_OPS && p->nreplies; i++)

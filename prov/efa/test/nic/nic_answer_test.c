@@ -6,6 +6,7 @@
 #include "nic_fixture.h"
 
 #include <dirent.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "nic/nic_priv.h"
@@ -46,7 +47,7 @@ static void ends_well(struct nt *t, enum nic_rdma_type type)
 	assert_int_equal(nic_mr_dereg(t->b.nic, op.rkey), 0);
 }
 
-static void nic_path_can_answer__whom_it_reaches_far(void **state)
+static void nic_path_link_back__whom_it_reaches_far(void **state)
 {
 	struct nt *t = *state;
 	uint64_t end;
@@ -74,7 +75,7 @@ static void tick(struct nt_end *e)
 	nt_idle(e);
 }
 
-static void nic_path_can_answer__when_room_comes(void **state)
+static void nic_path_link_back__when_room_comes(void **state)
 {
 	struct nt *t = *state;
 	struct nic_rdma op = rdma_of(t, NIC_READ);
@@ -89,6 +90,23 @@ static void nic_path_can_answer__when_room_comes(void **state)
 	tick(&t->b);
 	assert_int_equal(nt_wait(&t->a, &t->b)->status, NIC_OK);
 	assert_int_equal(nic_mr_dereg(t->b.nic, op.rkey), 0);
+}
+
+/* What cannot be reached over the network is answered, and not warned of. */
+static void nic_path_link_back__of_another_family(void **state)
+{
+	struct nt *t = *state;
+
+	t->b.qp->no_shm = true;
+	memset(t->b.qp->self.gid, 0xfd, sizeof(t->b.qp->self.gid));
+	ends_well(t, NIC_READ);
+	assert_int_equal(t->ba->path->state, NIC_PATH_FOREIGN);
+	assert_false(nt_logged("cannot be reached"));
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(nt_send_status(&t->b, t->ba, i),
+				 NIC_UNREACHABLE);
+	assert_true(nt_logged("cannot be reached"));
+	assert_int_equal(nt_warnings(), 1);
 }
 
 /* Ticks of b until the operation of a has ended as one that is cut off. */
@@ -144,7 +162,7 @@ static void unlink_segments(const char *path)
 	closedir(d);
 }
 
-static void nic_path_can_answer__whose_segment_has_no_name(void **state)
+static void nic_path_link_back__whose_segment_has_no_name(void **state)
 {
 	struct nt *t = *state;
 	struct nic_rdma op = rdma_of(t, NIC_READ);
@@ -157,12 +175,12 @@ static void nic_path_can_answer__whose_segment_has_no_name(void **state)
 	assert_int_equal(nic_mr_dereg(t->b.nic, op.rkey), 0);
 }
 
-static void nic_path_can_answer__never_a_read(void **state)
+static void nic_path_link_back__never_a_read(void **state)
 {
 	never_answered(*state, NIC_READ);
 }
 
-static void nic_path_can_answer__never_a_write(void **state)
+static void nic_path_link_back__never_a_write(void **state)
 {
 	never_answered(*state, NIC_WRITE);
 }
@@ -186,11 +204,12 @@ static void nic_qp_open__without_shm_is_shut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		NT_RING(nic_path_can_answer__whom_it_reaches_far),
-		NT_RING(nic_path_can_answer__when_room_comes),
-		NT_RING(nic_path_can_answer__never_a_read),
-		NT_RING(nic_path_can_answer__never_a_write),
-		NT_RING(nic_path_can_answer__whose_segment_has_no_name),
+		NT_RING(nic_path_link_back__whom_it_reaches_far),
+		NT_RING(nic_path_link_back__of_another_family),
+		NT_RING(nic_path_link_back__when_room_comes),
+		NT_RING(nic_path_link_back__never_a_read),
+		NT_RING(nic_path_link_back__never_a_write),
+		NT_RING(nic_path_link_back__whose_segment_has_no_name),
 		NT_PAIR(nic_qp_open__without_shm_is_shut),
 	};
 
