@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "util/u_hash.h"
+#include "util/u_log.h"
 #include "util/u_time.h"
 
 #define WAIT_MIN (40 * U_USEC) /* plus up to twice that, at random */
@@ -257,12 +258,28 @@ U_COLD int verbs_chores(struct verbs_cq *cq, struct dev_wc *wc, int n)
 	return k;
 }
 
+/*
+ * The hardware may be well, as when only a completion queue failed, and still
+ * take packets into receives and what was read into memory that our user gets
+ * back. Where it is not, this fails and nothing moves any more.
+ */
+static void stop_hardware(struct verbs_qp *qp)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_ERR };
+	int rc = ibv_modify_qp(qp->ibv, &attr, IBV_QP_STATE);
+
+	if (rc)
+		u_info("%s: queue pair %u cannot be stopped: %s",
+		       qp->qp.dev->info.name, qp->qp.addr.qpn, strerror(rc));
+}
+
 U_COLD void verbs_qp_kill(struct verbs_qp *qp, uint8_t status)
 {
 	struct verbs_tx *tx;
 
 	if (qp->dead)
 		return;
+	stop_hardware(qp);
 	qp->dead = status;
 	qp->rx.target = 0;
 	for (uint32_t i = 0; i < qp->tx_depth; i++) {

@@ -152,6 +152,10 @@ static struct ibv_qp *qp_new(struct ibv_context *ctx,
 		errno = EINVAL;
 		return NULL;
 	}
+	if (fake_config.max_qps && fake_count.qps == fake_config.max_qps) {
+		errno = ENOMEM;
+		return NULL;
+	}
 	qp = calloc(1, sizeof(*qp));
 	assert(qp);
 	qp->attr = *attr;
@@ -544,7 +548,8 @@ int ibv_modify_qp(struct ibv_qp *ibv, struct ibv_qp_attr *attr, int mask)
 	struct fake_qp *qp = (struct fake_qp *)ibv;
 
 	assert(mask & IBV_QP_STATE &&
-	       attr->qp_state == (enum ibv_qp_state)(ibv->state + 1));
+	       (attr->qp_state == (enum ibv_qp_state)(ibv->state + 1) ||
+		attr->qp_state == IBV_QPS_ERR));
 	if (attr->qp_state == IBV_QPS_INIT) {
 		assert(mask == (IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
 				IBV_QP_QKEY));

@@ -41,6 +41,7 @@ struct fake_config {
 	int fork; /* enum ibv_fork_status */
 	int max_ahs; /* then ENOMEM */
 	int max_mrs; /* then ENOMEM */
+	int max_qps; /* then ENOMEM; 0: any */
 	bool read_only; /* registering for local writes: EFAULT */
 	int fail_complete; /* so many ibv_wr_complete() that return ... */
 	int complete_error; /* ... this */
@@ -113,7 +114,10 @@ uint16_t fake_ahn(struct ibv_ah *ah);
 /* The oldest send-side request ends: 0 or a status of the device. */
 void fake_end(struct fake_qp *qp, uint32_t status);
 
-/* A packet arrives in the oldest receive; imm: NULL or what it carries. */
+/*
+ * A packet arrives in the oldest receive, unless the queue pair has failed;
+ * imm: NULL or what it carries.
+ */
 void fake_arrive(struct fake_qp *qp, const struct fake_sender *from,
 		 const void *data, uint32_t len, const uint32_t *imm);
 

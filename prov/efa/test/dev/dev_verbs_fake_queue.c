@@ -263,10 +263,14 @@ static struct fake_recv *recv_take(struct fake_qp *qp)
 void fake_arrive(struct fake_qp *qp, const struct fake_sender *from,
 		 const void *data, uint32_t len, const uint32_t *imm)
 {
-	struct fake_recv *recv = recv_take(qp);
 	uint32_t prefix = qp->srd ? 0 : 40;
-	struct fake_entry *e = add(qp, recv->wr_id);
+	struct fake_recv *recv;
+	struct fake_entry *e;
 
+	if (qp->ex.qp_base.state == IBV_QPS_ERR)
+		return;
+	recv = recv_take(qp);
+	e = add(qp, recv->wr_id);
 	assert(prefix + len <= recv->sge.length);
 	if (len)
 		memcpy((char *)(uintptr_t)recv->sge.addr + prefix, data, len);

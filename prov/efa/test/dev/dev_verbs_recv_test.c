@@ -332,6 +332,30 @@ static void dev_poll__receives_of_a_dead_queue_pair(void **state)
 	assert_int_equal(dev_mr_close(mr), 0);
 }
 
+/* A buffer that was handed back is the user's, whatever has failed. */
+static void dev_poll__handed_back_is_not_written(void **state)
+{
+	struct verbs *v = *state;
+	static char buf[100];
+	char mine[100];
+	struct dev_mr *mr;
+
+	assert_int_equal(dev_mr_open(v->dev, buf, sizeof(buf), 0, &mr), 0);
+	assert_int_equal(dev_post_recv(v->qp, 7, buf, 100, mr), 0);
+	fake_event(v->hw->ex.qp_base.context, IBV_EVENT_CQ_ERR, v->hw->cq);
+	assert_int_equal(dev_cq_arm(v->cq), 1);
+	verbs_expect(v, DEV_WC_RECV, 7, DEV_QP_ERROR);
+	memset(buf, 'z', sizeof(buf));
+	memset(mine, 'z', sizeof(mine));
+	fake_arrive(v->hw, &peer, "theirs", 6, NULL);
+	assert_memory_equal(buf, mine, sizeof(buf));
+	dev_ah_close(v->ah);
+	dev_qp_close(v->qp);
+	v->ah = NULL;
+	v->qp = NULL;
+	assert_int_equal(dev_mr_close(mr), 0);
+}
+
 /* Datagrams have no receiver that could be missing. */
 static void dev_poll__ud_errors(void **state)
 {
@@ -369,6 +393,7 @@ int main(void)
 		UD(dev_post_recv__unregistered),
 		UD(dev_post_recv__full),
 		UD(dev_poll__receives_of_a_dead_queue_pair),
+		UD(dev_poll__handed_back_is_not_written),
 		UD(dev_poll__ud_errors),
 	};
 
