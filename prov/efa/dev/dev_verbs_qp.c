@@ -81,6 +81,14 @@ static bool try_level(struct verbs_qp *qp, const struct verbs_extra *extra)
 	return try(qp, &less);
 }
 
+/* What was asked for is refused, or there is no room for anything. */
+static int create_error(bool unsolicited)
+{
+	if (unsolicited && (errno == EINVAL || errno == EOPNOTSUPP))
+		return -EOPNOTSUPP;
+	return errno ? -errno : -ENOMEM;
+}
+
 /*
  * With all that the device has, else the plain kind: kernel, library and
  * device may disagree about what they know. Where the user posts the receives
@@ -106,12 +114,12 @@ static int create_any(struct verbs_qp *qp, const struct dev_qp_attr *attr)
 		extra.unsolicited = qp->cq->unsolicited;
 	}
 	if (!try_level(qp, &extra) && unsolicited)
-		return -EOPNOTSUPP;
+		return create_error(true);
 	if (!qp->ibv &&
 	    (extra.unsolicited || extra.inline_max != plain.inline_max))
 		try_level(qp, &plain);
 	if (!qp->ibv)
-		return errno ? -errno : -ENOMEM;
+		return create_error(false);
 	qp->ex = ibv_qp_to_qp_ex(qp->ibv);
 	return 0;
 }

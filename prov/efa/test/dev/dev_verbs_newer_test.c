@@ -224,6 +224,20 @@ static void dev_srd_open__unsolicited_is_a_must(void **state)
 	assert_int_equal(reopen(v, DEV_QP_SRD, &attr), -EOPNOTSUPP);
 }
 
+/* That it is full is no lack of what was asked for. */
+static void dev_srd_open__device_is_full(void **state)
+{
+	const struct dev_qp_attr attr = { .qkey = 1,
+					  .rnr_retries = DEV_RNR_FOREVER,
+					  .unsolicited = true };
+	struct verbs *v = *state;
+	struct dev_qp *more;
+
+	set_up(v, DEV_QP_RDM);
+	fake_config.max_qps = fake_count.qps;
+	assert_int_equal(dev_srd_open(v->dev, &attr, v->cq, &more), -ENOMEM);
+}
+
 /* ---- writes that use up no receive --------------------------------------- */
 
 static void expect_written(struct verbs *v, uint32_t len, uint32_t imm)
@@ -317,6 +331,7 @@ int main(void)
 		CASE(dev_qp_open__level_is_refused),
 		CASE(dev_qp_open__level_stays_without_the_others),
 		CASE(dev_srd_open__unsolicited_is_a_must),
+		CASE(dev_srd_open__device_is_full),
 		CASE(dev_poll__unsolicited),
 		CASE(dev_poll__unsolicited_beside_receives),
 		CASE(dev_poll__unsolicited_of_two),
