@@ -244,7 +244,9 @@ enum dev_wc_op {
 	DEV_WC_READ,
 	DEV_WC_WRITE,
 	DEV_WC_RECV, /* RDM: data is lent; else it lies in the buffer of id, or
-			status says DEV_TOO_LONG: more came than that holds */
+			status says why nothing does: DEV_TOO_LONG more came
+			than that holds, DEV_BAD_LKEY its region was closed,
+			DEV_QP_ERROR or DEV_FLUSHED the queue pair has failed */
 	DEV_WC_WRITTEN, /* a peer's WRITE_IMM ended here; len bytes, imm; SRD:
 			   id of the receive that it used up, if any */
 	DEV_WC_GONE, /* the peer of an ah died or closed: id is the ah's

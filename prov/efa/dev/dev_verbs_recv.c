@@ -7,8 +7,8 @@
  * one is longer than half of what is posted, the queue is made twice as long,
  * up to its depth. When runs stay short for a while it is halved again: then
  * packets that come back from the hardware are not posted any more and their
- * memory is given back. Only packets that come in can bring it back, as
- * nothing else gets a receive out of the hardware.
+ * memory is given back. That needs receives that end: while nothing comes and
+ * none fails, the hardware keeps all that it has.
  *
  * A receive that fails is nobody's loan: its packet is free at once, and the
  * next poll posts another, as there may be no give back before the queue is
