@@ -289,14 +289,12 @@ VERBS_EXPORT int ibv_dereg_mr(struct ibv_mr *m)
 	if (!verbs_is_ours(m->context))
 		return verbs_real(ibv_dereg_mr)(m);
 	ctx = verbs_ctx_of(m->context);
+	/* A peer in the middle of a copy does not run. Our own program may use
+	   the region until it is gone, which cannot be taken back. */
+	if (nic_mr_dereg(ctx->nic, m->rkey) == -EBUSY)
+		return EBUSY;
 	atomic_store_explicit(&mr->key->lkey, 0, memory_order_relaxed);
 	mr_revoke(ctx, m->lkey);
-	/* A peer in the middle of a copy does not run. */
-	if (nic_mr_dereg(ctx->nic, m->rkey) == -EBUSY) {
-		atomic_store_explicit(&mr->key->lkey, m->lkey,
-				      memory_order_release);
-		return EBUSY;
-	}
 	keys_put(&ctx->keys, mr->key);
 	verbs_pd_drop(m->pd);
 	free(mr);

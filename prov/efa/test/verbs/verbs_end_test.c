@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "nic/nic.h"
+#include "test/nic/nic_stopped.h"
+#include "verbs/verbs_priv.h"
 
 #define ROUNDS 100
 
@@ -140,6 +142,28 @@ static void ibv_dereg_mr__ends_receives_into_it(void **state)
 	}
 }
 
+/* A peer that was stopped in the middle of a copy keeps the region. */
+static void ibv_dereg_mr__busy_is_not_begun(void **state)
+{
+	struct vt *t = *state;
+	struct nic *nic = verbs_ctx_of(t->b.ctx)->nic;
+	struct nic_stopped peer;
+	struct ibv_wc wc;
+
+	assert_int_equal(vt_recv(&t->b, 0, 0, 100), 0);
+	nic_stopped_open(&peer, nic, t->dir, t->b.mr->rkey);
+	assert_int_equal(ibv_dereg_mr(t->b.mr), EBUSY);
+	nic_stopped_close(&peer);
+	assert_int_equal(vt_recv(&t->b, 1, 0, 100), 0);
+	for (uint64_t i = 0; i < 2; i++) {
+		assert_int_equal(vt_send(&t->a, &t->b, i, 60), 0);
+		assert_int_equal(vt_wait(&t->a).status, IBV_WC_SUCCESS);
+		wc = vt_wait(&t->b);
+		assert_int_equal(wc.wr_id, i);
+		assert_int_equal(wc.status, IBV_WC_SUCCESS);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +171,7 @@ int main(void)
 		VT_END(ibv_destroy_qp__waits_for_who_reads_an_entry),
 		VT_EACH(ibv_dereg_mr__ends_receives_into_it),
 		VT_UD(ibv_dereg_mr__ends_receives_into_it),
+		VT_SRD(ibv_dereg_mr__busy_is_not_begun),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
