@@ -81,14 +81,11 @@ void verbs_cq_push(struct verbs_cq *cq, const struct verbs_cqe *e)
 /* Under the lock. False: there is none. */
 static bool ring_next(struct verbs_cq *cq, struct verbs_cqe *e)
 {
-	bool found = false;
-
-	while (!found && cq->head != cq->tail) {
-		*e = cq->ring[cq->head & cq->mask];
-		cq->head++;
-		found = e->qp != NULL;
-	}
-	return found;
+	if (cq->head == cq->tail)
+		return false;
+	*e = cq->ring[cq->head & cq->mask];
+	cq->head++;
+	return true;
 }
 
 /* An entry that this does not see yet is found by the next poll. */
@@ -121,14 +118,21 @@ void verbs_cqe_free(const struct verbs_cqe *e)
 					  memory_order_relaxed);
 }
 
-/* An entry that somebody reads is waited for: its queue pair may not go (I1). */
+/*
+ * An entry that somebody reads is waited for: its queue pair may not go (I1).
+ * Others close up, as the ring has places for queue pairs that live alone.
+ */
 void verbs_cq_purge(struct verbs_cq *cq, const struct verbs_qp *qp)
 {
+	uint32_t to;
+
 	u_lock(&cq->poll);
 	u_lock(&cq->lock);
+	to = cq->head;
 	for (uint32_t i = cq->head; i != cq->tail; i++)
-		if (cq->ring[i & cq->mask].qp == qp)
-			cq->ring[i & cq->mask].qp = NULL;
+		if (cq->ring[i & cq->mask].qp != qp)
+			cq->ring[to++ & cq->mask] = cq->ring[i & cq->mask];
+	cq->tail = to;
 	u_unlock(&cq->lock);
 	u_unlock(&cq->poll);
 }
