@@ -196,17 +196,23 @@ static void recv_posted(struct verbs_qp *qp, const struct ibv_recv_wr *wr)
 	qp->posted++;
 }
 
+static bool recv_names(const struct verbs_qp *qp, uint32_t at, uint32_t lkey)
+{
+	const uint32_t *of = qp->recv_lkey[at & (qp->cap.max_recv_wr - 1)];
+
+	for (int i = 0; i < VERBS_MAX_RQ_SGE; i++)
+		if (of[i] == lkey)
+			return true;
+	return false;
+}
+
 void verbs_recv_revoke(struct verbs_qp *qp, uint32_t lkey)
 {
 	uint32_t oldest = qp->recv_tail - qp->posted;
 
-	for (uint32_t i = 0; i < qp->posted; i++) {
-		const uint32_t *of =
-			qp->recv_lkey[(oldest + i) & (qp->cap.max_recv_wr - 1)];
-
-		if (of[0] == lkey || of[1] == lkey)
+	for (uint32_t i = 0; i < qp->posted; i++)
+		if (recv_names(qp, oldest + i, lkey))
 			nic_recv_revoke(qp->nic, i);
-	}
 }
 
 static int recv_one(struct verbs_qp *qp, const struct ibv_recv_wr *wr)
