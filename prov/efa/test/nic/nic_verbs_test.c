@@ -10,6 +10,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "test/wire/fake_verbs.h"
@@ -29,6 +31,18 @@ static void open_on(struct nt *t, struct nt_end *e, int d,
 	free(list);
 	NT_CHECK(nic_qp_open(e->nic, type, ++qkey, &e->qp) == 0);
 	nic_qp_addr(e->qp, &e->addr);
+}
+
+static int epoll_fails; /* the call that does; 0: none */
+
+/* That of libc, which the library would call. */
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	if (epoll_fails && !--epoll_fails) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
 static int setup(void **state, enum nic_qp_type type, bool shm,
@@ -86,6 +100,29 @@ static int teardown(void **state)
 	assert_int_equal(fake.objects, 0);
 	fake_end();
 	return rc;
+}
+
+/* --- nic_qp_open --- */
+
+/* Wherever it fails nothing is left: the descriptors, and what the card has. */
+static void nic_qp_open__leaves_nothing_when_it_fails(void **state)
+{
+	struct nt *t = *state;
+	int objects = fake.objects, fd = dup(0), fails = 0;
+	struct nic_qp *qp = NULL;
+
+	close(fd);
+	while (!qp && fails < 10) {
+		epoll_fails = ++fails;
+		if (nic_qp_open(t->a.nic, NIC_QP_RDM, 77, &qp))
+			assert_int_equal(fake.objects, objects);
+	}
+	epoll_fails = 0;
+	assert_in_range(fails, 3, 9);
+	nic_qp_close(qp);
+	assert_int_equal(fake.objects, objects);
+	assert_int_equal(dup(0), fd);
+	close(fd);
 }
 
 /* --- nic_list_verbs --- */
@@ -307,10 +344,11 @@ static void nic_send__no_way_to_the_address(void **state)
 static void nic_send__address_that_answers_late(void **state)
 {
 	struct nt *t = *state;
+	uint64_t end = u_now() + NT_WAIT_S * U_SEC;
 
 	fake_set(&fake.ah_errno, ETIMEDOUT);
 	assert_int_equal(nic_send(t->ab, 7, 0, 0, "x", 1, NULL, 0, 0), 1);
-	while (!nt_logged("no way to 10.0.0.2 yet"))
+	while (!nt_logged("no way to 10.0.0.2 yet") && u_now() < end)
 		assert_int_equal(nic_poll(t->a.qp, t->a.wc, 1), 0);
 	fake_set(&fake.ah_errno, 0);
 	assert_int_equal(nt_wait(&t->b, &t->a)->op, NIC_WC_RECV);
@@ -352,6 +390,7 @@ static void nic_send__datagrams_have_a_limit(void **state)
 	struct nt *t = *state;
 	static uint8_t buf[NIC_MTU + NIC_UD_PREFIX], bytes[NIC_MTU];
 	struct iovec iov = { bytes, 0 };
+	uint64_t end = u_now() + NT_WAIT_S * U_SEC;
 	size_t max = 1024 - 32;
 
 	assert_int_equal(nic_post_recv(t->b.qp, 5, buf, sizeof(buf)), 0);
@@ -360,10 +399,11 @@ static void nic_send__datagrams_have_a_limit(void **state)
 	iov.iov_len = max;
 	nt_fill(bytes, max, 8);
 	/* The first ones get lost if their handle takes longer than usual. */
-	do
+	do {
+		assert_true(u_now() < end);
 		assert_int_equal(
 			nic_send(t->ab, 1, 0, 0, NULL, 0, &iov, 1, max), 0);
-	while (nic_poll(t->b.qp, t->b.wc, 1) != 1);
+	} while (nic_poll(t->b.qp, t->b.wc, 1) != 1);
 	assert_int_equal(t->b.wc[0].id, 5);
 	assert_int_equal(t->b.wc[0].len, max + NIC_UD_PREFIX);
 	assert_true(nt_is_filled(buf + NIC_UD_PREFIX, max, 8));
@@ -379,6 +419,7 @@ static void nic_send__datagrams_have_a_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		ON(setup_far, nic_qp_open__leaves_nothing_when_it_fails),
 		ON(setup_far, nic_list_verbs__by_name_and_speed),
 		TWICE(nic_send__over_ud),
 		TWICE(nic_rdma__over_ud),

@@ -9,6 +9,8 @@
 #include <sched.h>
 #include <string.h>
 
+#include "util/u_time.h"
+
 /* Handles of a are made when the test says so, and senders do not wait. */
 static int setup(void **state)
 {
@@ -72,18 +74,29 @@ static int asks(struct ud *ud, int state, const struct wire_ud_host *h)
 	return n;
 }
 
+/* Yields; fails what has waited for too long. */
+static void wait_on(uint64_t since)
+{
+	assert_true(u_now() - since < 20 * U_SEC);
+	sched_yield();
+}
+
 static void await_asks(struct ud *ud, int state, int n)
 {
+	uint64_t since = u_now();
+
 	while (asks(ud, state, NULL) != n)
-		sched_yield();
+		wait_on(since);
 }
 
 /* All are answered; the answers may be taken. */
 static void await_answers(struct ud *ud)
 {
+	uint64_t since = u_now();
+
 	while (asks(ud, WIRE_UD_ASK_WAITS, NULL) +
 	       asks(ud, WIRE_UD_ASK_RUNS, NULL))
-		sched_yield();
+		wait_on(since);
 }
 
 static void wire_ud_ask__no_sender_waits(void **state)
@@ -211,6 +224,7 @@ static void wire_ud_ask__strangers_go_first(void **state)
 static void wire_ud_ask__more_hosts_than_questions(void **state)
 {
 	struct ud *ud = *state;
+	uint64_t since;
 
 	for (uint8_t i = 0; i < WIRE_UD_ASKS + 10; i++)
 		assert_true(send_to_host(ud, 100 + i));
@@ -219,8 +233,9 @@ static void wire_ud_ask__more_hosts_than_questions(void **state)
 	await_asks(ud, WIRE_UD_ASK_DONE, WIRE_UD_ASKS);
 	for (uint8_t i = 0; i < WIRE_UD_ASKS + 10; i++)
 		assert_true(send_to_host(ud, 100 + i));
+	since = u_now();
 	while (fake_get(&fake.handles) != WIRE_UD_ASKS + 10)
-		sched_yield();
+		wait_on(since);
 }
 
 /* A host that is asked about keeps its place. */
