@@ -228,6 +228,24 @@ static void nic_path_die__who_speaks_from_afar_hears_it(void **state)
 	assert_int_equal(nt_send_status(&t->a, t->ab, 3), NIC_NO_QP);
 }
 
+/* Who asks one that cannot answer hears it on any queue pair. */
+static void nic_remote_read__of_whom_we_cut_off(void **state)
+{
+	struct nt *t = *state;
+	char in[8];
+
+	open_pair(t, NIC_QP_SRD);
+	assert_int_equal(nic_post_recv(t->a.qp, 1, in, sizeof(in)), 0);
+	nt_idle(&t->a);
+	nt_send(t->ba, "x", 1);
+	assert_int_equal(nt_wait(&t->a, NULL)->op, NIC_WC_RECV);
+	wire_shm_cut_off(t->a.qp->shm, 0);
+	assert_int_equal(nic_post_recv(t->a.qp, 2, in, sizeof(in)), 0);
+	assert_int_equal(nt_send_status(&t->b, t->ba, 2), NIC_NO_QP);
+	assert_int_equal(nt_wait(&t->b, &t->a)->op, NIC_WC_GONE);
+	assert_int_equal(read_ring(t), NIC_PEER_RESET);
+}
+
 /* It is heard also where the user sleeps. */
 static void nic_qp_arm__not_while_a_path_ends(void **state)
 {
@@ -258,6 +276,7 @@ int main(void)
 		END(nic_far_done__gone_comes_last),
 		END(nic_path_die__who_speaks_by_the_ring_hears_it),
 		END(nic_path_die__who_speaks_from_afar_hears_it),
+		END(nic_remote_read__of_whom_we_cut_off),
 		END(nic_qp_arm__not_while_a_path_ends),
 	};
 
