@@ -114,6 +114,8 @@ struct dev_config {
 	uint64_t peer_timeout; /* ns of silence that ends a peer; 0: default */
 	bool check_all; /* soft: checksums over payloads between hosts */
 	const char *fault; /* soft: a bad network, fi_efa(7); NULL: none */
+	uint32_t refuse_reads; /* soft: of an RDM queue pair every how many-th
+				  read says -ENOMEM, for tests; 0: none */
 	bool no_mr_cache; /* verbs: keep no registration of user memory */
 	uint64_t mr_cache_count; /* verbs: kept at most; 0: 90 % of max_mr */
 	uint64_t mr_cache_bytes; /* verbs: kept at most; 0: no limit of ours */

@@ -190,6 +190,9 @@ static int qp_wrap(struct dev *d, enum dev_qp_type type, struct dev_cq *c,
 	qp->qp.dev = d;
 	qp->qp.cq = c;
 	qp->qp.type = type;
+	if (type == DEV_QP_RDM)
+		qp->refuse_reads =
+			u_container_of(d, struct soft_dev, dev)->refuse_reads;
 	*out = &qp->qp;
 	return 0;
 free_qp:
@@ -254,6 +257,10 @@ static void soft_qp_close(struct dev_qp *q)
 {
 	struct soft_qp *qp = u_container_of(q, struct soft_qp, qp);
 
+	if (qp->reads)
+		u_info("%s: %llu of %llu reads were refused on purpose",
+		       q->dev->info.name, (unsigned long long)qp->refused,
+		       (unsigned long long)qp->reads);
 	soft_cq_remove(u_container_of(q->cq, struct soft_cq, cq), qp);
 	nic_qp_close(qp->nic_qp);
 	free(qp);
@@ -434,7 +441,7 @@ static struct nic_config nic_config_of(const struct dev_config *config)
 }
 
 static int soft_open(const struct nic_info *ni, const struct nic_config *nc,
-		     struct soft_dev **out)
+		     uint32_t refuse_reads, struct soft_dev **out)
 {
 	struct soft_dev *sd = calloc(1, sizeof(*sd));
 	int rc;
@@ -446,6 +453,10 @@ static int soft_open(const struct nic_info *ni, const struct nic_config *nc,
 		free(sd);
 		return rc;
 	}
+	sd->refuse_reads = refuse_reads;
+	if (refuse_reads)
+		u_warn("%s: of %u reads one is refused on purpose", ni->name,
+		       refuse_reads);
 	sd->dev.ops = &soft_ops;
 	soft_info(ni, &sd->dev.info);
 	*out = sd;
@@ -462,7 +473,7 @@ int dev_soft_open(const struct dev_info *info, const struct dev_config *config,
 
 	rc = soft_find(info, &ni);
 	if (!rc)
-		rc = soft_open(&ni, &nc, &sd);
+		rc = soft_open(&ni, &nc, config->refuse_reads, &sd);
 	if (rc)
 		return rc;
 	if (config->no_cma || config->no_shm)
@@ -483,7 +494,7 @@ int dev_soft_open_beside(const struct dev_info *other,
 	nc.shm_only = true;
 	memcpy(ni.name, other->name, sizeof(ni.name));
 	memcpy(ni.gid, other->gid, sizeof(ni.gid));
-	rc = soft_open(&ni, &nc, &sd);
+	rc = soft_open(&ni, &nc, config->refuse_reads, &sd);
 	if (rc)
 		return rc;
 	*out = &sd->dev;

@@ -13,11 +13,14 @@
 struct soft_dev {
 	struct dev dev;
 	struct nic *nic;
+	uint32_t refuse_reads; /* dev_config's */
 };
 
 struct soft_qp {
 	struct dev_qp qp;
 	struct nic_qp *nic_qp;
+	uint32_t refuse_reads; /* every how many-th; 0: none */
+	uint64_t reads, refused; /* counted where some are refused */
 };
 
 struct soft_ah {

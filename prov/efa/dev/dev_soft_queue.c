@@ -69,11 +69,24 @@ static uint32_t soft_key(uint64_t rkey)
 	return rkey > UINT32_MAX ? 0 : (uint32_t)rkey;
 }
 
-static int post_rdma(struct nic_ah *ah, const struct dev_wr *wr)
+/* Counted, not drawn, so that a run can be repeated. */
+static U_COLD bool is_refused(struct soft_qp *qp)
+{
+	bool refused = ++qp->reads % qp->refuse_reads == 0;
+
+	qp->refused += refused;
+	return refused;
+}
+
+static int post_rdma(struct soft_qp *qp, struct nic_ah *ah,
+		     const struct dev_wr *wr)
 {
 	if (u_unlikely(wr->op > DEV_WRITE_IMM || wr->iovcnt != 1 ||
 		       wr->iov[0].iov_len < wr->len))
 		return -EINVAL;
+	if (u_unlikely(qp->refuse_reads && wr->op == DEV_READ) &&
+	    is_refused(qp))
+		return -ENOMEM;
 	return nic_rdma(ah,
 			&(struct nic_rdma){
 				.type = (enum nic_rdma_type)(wr->op - DEV_READ),
@@ -94,10 +107,10 @@ static inline int send_flags(unsigned int flags)
 
 int soft_post(struct dev_qp *q, struct dev_wr *wr, int n)
 {
+	struct soft_qp *qp = u_container_of(q, struct soft_qp, qp);
 	int rc = 0;
 	int i;
 
-	(void)q;
 	for (i = 0; i < n; i++) {
 		struct nic_ah *ah =
 			u_container_of(wr[i].ah, struct soft_ah, ah)->nic_ah;
@@ -107,7 +120,7 @@ int soft_post(struct dev_qp *q, struct dev_wr *wr, int n)
 				      wr[i].imm, wr[i].hdr, wr[i].hdr_len,
 				      wr[i].iov, wr[i].iovcnt, wr[i].len);
 		else
-			rc = post_rdma(ah, &wr[i]);
+			rc = post_rdma(qp, ah, &wr[i]);
 		if (u_unlikely(rc < 0))
 			break;
 		wr[i].done = rc == 0;

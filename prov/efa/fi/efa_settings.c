@@ -84,6 +84,9 @@ static const struct setting settings[] = {
 	  "spoil packets to other hosts on purpose, for tests, as in "
 	  "loss=1%,reorder=10%:300us,dup=1%,corrupt=1%,delay=20us,black=0,"
 	  "slow=1:5ms,seed=7" },
+	{ "REFUSE_READS", SETTING_NUMBER, FIELD(refuse_reads), 0, 0, 1 << 20,
+	  "have the software device refuse every so many-th RDMA read of an "
+	  "RDM endpoint for want of memory, for tests; 0 is none" },
 	{ "MR_CACHE_ENABLE", SETTING_BOOL, FIELD(mr_cache), 1, 0, 0,
 	  "keep registrations of user memory for the next transfer, on RDMA "
 	  "devices" },
@@ -436,6 +439,7 @@ void efa_settings_dev_config(struct dev_config *config)
 		.peer_timeout = efa_settings.peer_timeout_ms * U_MSEC,
 		.check_all = efa_settings.checksum,
 		.fault = efa_settings.fault,
+		.refuse_reads = (uint32_t)efa_settings.refuse_reads,
 		.no_mr_cache = !efa_settings.mr_cache,
 		.mr_cache_count = efa_settings.mr_cache_count,
 		.mr_cache_bytes = efa_settings.mr_cache_bytes,

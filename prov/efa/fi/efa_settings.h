@@ -27,6 +27,7 @@ struct efa_settings {
 	uint64_t peer_timeout_ms;
 	uint64_t checksum; /* bool */
 	char *fault; /* NULL: none */
+	uint64_t refuse_reads; /* every how many-th; 0: none */
 	uint64_t mr_cache; /* bool */
 	uint64_t mr_cache_count, mr_cache_bytes;
 	uint64_t lane_size; /* bytes */

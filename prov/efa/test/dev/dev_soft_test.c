@@ -28,7 +28,7 @@ struct soft {
 	struct dev_ah *ah; /* 0 to 1; cookie 7 */
 };
 
-static int setup(void **state)
+static int setup_refusing(void **state, uint32_t refuse_reads)
 {
 	struct soft *s = calloc(1, sizeof(*s));
 	struct dev_info *list;
@@ -36,6 +36,7 @@ static int setup(void **state)
 	if (df_dir_make(s->dir))
 		return -1;
 	s->config.shm_dir = s->dir;
+	s->config.refuse_reads = refuse_reads;
 	s->config.iface = "lo";
 	assert_int_equal(dev_list(&s->config, &list), 1);
 	assert_int_equal(dev_open(&list[0], &s->config, &s->dev), 0);
@@ -44,13 +45,13 @@ static int setup(void **state)
 	return 0;
 }
 
-static int setup_rdm(void **state)
+static int setup(void **state)
 {
-	struct soft *s;
+	return setup_refusing(state, 0);
+}
 
-	if (setup(state))
-		return -1;
-	s = *state;
+static int open_rdm(struct soft *s)
+{
 	for (uint32_t i = 0; i < 2; i++) {
 		dev_cq_open(s->dev, &s->cq[i]);
 		assert_int_equal(
@@ -62,6 +63,21 @@ static int setup_rdm(void **state)
 			0);
 	}
 	return dev_ah_open(s->qp[0], &s->qp[1]->addr, 7, &s->ah);
+}
+
+static int setup_rdm(void **state)
+{
+	return setup(state) ? -1 : open_rdm(*state);
+}
+
+/* The warning is that of the device, which says what it is up to. */
+static int setup_third_read(void **state)
+{
+	if (setup_refusing(state, 3))
+		return -1;
+	assert_int_equal(df_warnings, 1);
+	df_warnings = 0;
+	return open_rdm(*state);
 }
 
 static int teardown(void **state)
@@ -239,6 +255,35 @@ static void dev_post__rdma(void **state)
 	assert_int_equal(dev_mr_close(mr), 0);
 	free(mem);
 	free(local);
+}
+
+/* Every third read, and nothing else. */
+static void dev_post__reads_refused(void **state)
+{
+	struct soft *s = *state;
+	char mem[8] = "memory", local[8];
+	struct iovec iov = { local, 8 };
+	struct dev_mr *mr;
+
+	assert_int_equal(dev_mr_open(s->dev, mem, 8,
+				     DEV_REMOTE_READ | DEV_REMOTE_WRITE, &mr),
+			 0);
+	for (int i = 0; i < 3; i++) {
+		struct dev_wr wr = { .ah = s->ah,
+				     .op = DEV_READ,
+				     .iov = &iov,
+				     .iovcnt = 1,
+				     .len = 8,
+				     .rkey = mr->key,
+				     .remote = mr->addr };
+
+		for (int k = 0; k < 2; k++)
+			assert_int_equal(rdma(s, DEV_READ, local, 8, mr),
+					 DEV_OK);
+		assert_int_equal(rdma(s, DEV_WRITE, local, 8, mr), DEV_OK);
+		assert_int_equal(dev_post(s->qp[0], &wr, 1), -ENOMEM);
+	}
+	assert_int_equal(dev_mr_close(mr), 0);
 }
 
 /* One bad range of several refuses them all. */
@@ -475,6 +520,8 @@ int main(void)
 		RDM(dev_post__batch_of_sends),
 		RDM(dev_post__stops_at_what_it_refuses),
 		RDM(dev_post__rdma),
+		cmocka_unit_test_setup_teardown(dev_post__reads_refused,
+						setup_third_read, teardown),
 		RDM(dev_mr_hold__all_or_none),
 		RDM(dev_poll__many_queue_pairs),
 		RDM(dev_cq_fd__wakes),

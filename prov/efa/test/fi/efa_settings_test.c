@@ -43,6 +43,7 @@ static const char *const names[] = {
 	"FI_EFA_MTU_SIZE",
 	"FI_EFA_TXSIZE",
 	"FI_EFA_INTER_MIN_READ_MESSAGE_SIZE",
+	"FI_EFA_REFUSE_READS",
 	"FI_EFA_MR_CACHE_ENABLE",
 	"FI_EFA_MR_MAX_CACHED_COUNT",
 	"FI_EFA_MR_MAX_CACHED_SIZE",
@@ -99,6 +100,7 @@ static void load__defaults(void **state)
 	assert_int_equal(config.port_max, 0);
 	assert_false(config.no_cma);
 	assert_null(config.shm_dir);
+	assert_int_equal(config.refuse_reads, 0);
 	assert_false(config.no_mr_cache);
 	assert_int_equal(config.mr_cache_count, 0);
 }
@@ -120,6 +122,7 @@ static void load__reaches_device_config(void **state)
 	setenv("FI_EFA_PORT_RANGE", "7000-7100", 1);
 	setenv("FI_EFA_USE_CMA", "no", 1);
 	setenv("FI_EFA_LANE_SIZE", "64k", 1);
+	setenv("FI_EFA_REFUSE_READS", "3", 1);
 	setenv("FI_EFA_MR_CACHE_ENABLE", "0", 1);
 	setenv("FI_EFA_MR_MAX_CACHED_COUNT", "100", 1);
 	setenv("FI_EFA_MR_MAX_CACHED_SIZE", "1G", 1);
@@ -133,6 +136,7 @@ static void load__reaches_device_config(void **state)
 	assert_int_equal(config.port_max, 7100);
 	assert_true(config.no_cma);
 	assert_int_equal(config.lane_bytes, 65536);
+	assert_int_equal(config.refuse_reads, 3);
 	assert_true(config.no_mr_cache);
 	assert_int_equal(config.mr_cache_count, 100);
 	assert_int_equal(config.mr_cache_bytes, 1 << 30);
