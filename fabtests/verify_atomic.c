@@ -239,10 +239,47 @@ static void field_close(struct verify *v, struct field *field)
 
 /* ---- cases --------------------------------------------------------------- */
 
-/* At least what every provider with atomics has; all of it for ours. */
-static void expect_some(struct verify *v, unsigned int there)
+/* What fi_efa(7) promises: as far as it makes sense for the datatype. */
+static bool is_promised(enum kind kind, enum fi_op op, enum fi_datatype type)
 {
-	vf_expect(v, there > 0, "no operation of that kind is there");
+	bool number = number_size(type) != 0;
+	bool complex_type = number_is_complex(type);
+	bool integer = !complex_type && type != FI_FLOAT && type != FI_DOUBLE &&
+		       type != FI_LONG_DOUBLE;
+
+#ifndef __SIZEOF_INT128__
+	number = type < FI_INT128;
+#endif
+	switch ((int)op) {
+	case FI_MIN:
+	case FI_MAX:
+		return kind != COMPARE && number && !complex_type;
+	case FI_SUM:
+	case FI_PROD:
+	case FI_LOR:
+	case FI_LAND:
+	case FI_LXOR:
+	case FI_ATOMIC_WRITE:
+		return kind != COMPARE && number;
+	case FI_BOR:
+	case FI_BAND:
+	case FI_BXOR:
+		return kind != COMPARE && number && integer;
+	case FI_ATOMIC_READ:
+		return kind == FETCH && number;
+	case FI_CSWAP:
+	case FI_CSWAP_NE:
+		return kind == COMPARE && number;
+	case FI_CSWAP_LE:
+	case FI_CSWAP_LT:
+	case FI_CSWAP_GE:
+	case FI_CSWAP_GT:
+		return kind == COMPARE && number && !complex_type;
+	case FI_MSWAP:
+		return kind == COMPARE && number && integer;
+	default:
+		return false;
+	}
 }
 
 static void run_kind(struct verify *v, enum kind kind)
@@ -255,6 +292,12 @@ static void run_kind(struct verify *v, enum kind kind)
 			struct atomic a = { kind, op, type, 0, there };
 			size_t max = valid_count(v, &a);
 
+			if (v->strict)
+				vf_expect(v,
+					  !max == !is_promised(kind, op, type),
+					  "kind %d operation %d datatype %d: "
+					  "%zu elements",
+					  kind, op, type, max);
 			if (!max)
 				continue;
 			there++;
@@ -264,7 +307,7 @@ static void run_kind(struct verify *v, enum kind kind)
 			run_one(v, &a, &field);
 		}
 	}
-	expect_some(v, there);
+	vf_expect(v, there > 0, "no operation of that kind is there");
 	field_close(v, &field);
 }
 
