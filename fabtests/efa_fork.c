@@ -249,8 +249,7 @@ int main(int argc, char **argv)
 	t.tx = ft_buf_new(&t.ft, UNDER_WAY * largest(&t.ft.opt));
 	t.rx = ft_buf_new(&t.ft, UNDER_WAY * largest(&t.ft.opt));
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if ((t.ft.opt.only && strcmp(kinds[i].name, t.ft.opt.only)) ||
-		    (t.ft.opt.skip && !strcmp(kinds[i].name, t.ft.opt.skip)))
+		if (!ft_chosen(&t.ft.opt, kinds[i].name))
 			continue;
 		run(&t, &kinds[i]);
 		n++;

@@ -310,12 +310,6 @@ static int run_case(struct life *life, const struct life_case *c,
 	return ret ? -1 : 1;
 }
 
-static bool chosen(const struct ft *ft, const char *name)
-{
-	return (!ft->opt.only || strstr(name, ft->opt.only)) &&
-	       (!ft->opt.skip || !strstr(name, ft->opt.skip));
-}
-
 static void open_life(struct life *life)
 {
 	life->dgram = life->rdm;
@@ -366,7 +360,7 @@ int main(int argc, char **argv)
 	folder = make_folder();
 	open_life(&life);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		int ret = chosen(&life.rdm, cases[i].name) ?
+		int ret = ft_chosen(&life.rdm.opt, cases[i].name) ?
 				  run_case(&life, &cases[i], folder) :
 				  0;
 

@@ -189,12 +189,6 @@ static bool passes(int argc, char **argv, const struct wait_case *c,
 	return status == 0;
 }
 
-static bool is_wanted(const struct ft *ft, const struct wait_case *c)
-{
-	return (!ft->opt.only || strstr(c->name, ft->opt.only)) &&
-	       (!ft->opt.skip || !strstr(c->name, ft->opt.skip));
-}
-
 int main(int argc, char **argv)
 {
 	struct ft ft = { .program = &program };
@@ -205,7 +199,8 @@ int main(int argc, char **argv)
 		const struct wait_case *c = &cases[i];
 		size_t n = c->one_size ? 1 : ft.opt.nsizes;
 
-		for (size_t k = 0; k < 2 * n && is_wanted(&ft, c); k++) {
+		for (size_t k = 0; k < 2 * n && ft_chosen(&ft.opt, c->name);
+		     k++) {
 			size_t size = c->one_size ? 8 : ft.opt.size[k / 2];
 			bool good = passes(argc, argv, c, size, k % 2);
 

@@ -40,6 +40,7 @@ static _Noreturn void usage(void)
 	       "  -E STEPS      of an epoch, after which all is drained (4000)\n"
 	       "  -D            no endpoint closes in the middle of an epoch\n"
 	       "  -W            no access that has to fail\n"
+	       "  -L            no RMA read, for devices that refuse some\n"
 	       "  -R            peers' accesses are counted (FI_RMA_EVENT)\n"
 	       "  -S            who finds nothing sleeps now and then\n"
 	       "  -A            progress is automatic (FI_PROGRESS_AUTO)\n"
@@ -101,6 +102,9 @@ static void take(struct rnd *w, int c)
 	case 'W':
 		opt->wrong = false;
 		break;
+	case 'L':
+		opt->no_reads = true;
+		break;
 	case 'R':
 		opt->remote = true;
 		break;
@@ -140,7 +144,7 @@ static void parse(struct rnd *w, int argc, char **argv)
 				       .wrong = true };
 	w->ft.opt.provider = "efa";
 	w->ft.opt.timeout_s = 30;
-	while ((c = getopt(argc, argv, "p:t:n:s:e:P:N:M:E:DWRSAXT:vh")) != -1)
+	while ((c = getopt(argc, argv, "p:t:n:s:e:P:N:M:E:DWLRSAXT:vh")) != -1)
 		take(w, c);
 	if (optind < argc)
 		ft_fail("efa_random takes no arguments: %s", argv[optind]);

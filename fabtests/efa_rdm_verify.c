@@ -15,7 +15,7 @@
 static const struct ft_program program = {
 	.name = "efa_rdm_verify",
 	.summary = "functional test of RDM endpoints: messages, atomics",
-	.options = "nMROX",
+	.options = "nMROXNU",
 	.sizes = "8",
 	.count = 100,
 };
@@ -63,20 +63,12 @@ static void expect_no_strays(struct verify *v)
 	v->stray = 0;
 }
 
-static bool is_chosen(const struct verify *v, const struct vf_case *c)
-{
-	const struct ft_options *opt = &v->ft.opt;
-
-	return (!opt->only || strstr(c->name, opt->only)) &&
-	       (!opt->skip || !strstr(c->name, opt->skip));
-}
-
 static void run_case(struct verify *v, const struct vf_case *c)
 {
 	uint64_t passed = v->passed, failed = v->failed;
 
 	v->name = c->name;
-	if (!is_chosen(v, c))
+	if (!ft_chosen(&v->ft.opt, c->name))
 		return;
 	if ((v->ft.info->caps & c->caps) != c->caps) {
 		vf_skip(v, "the provider lacks a capability");
@@ -99,7 +91,7 @@ static void expect_chosen(const struct verify *v)
 {
 	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
 		for (const struct vf_case *c = groups[g]; c->name; c++)
-			if (is_chosen(v, c))
+			if (ft_chosen(&v->ft.opt, c->name))
 				return;
 	/* A forked client ends with its parent, which speaks for both. */
 	if (v->ft.client && v->ft.opt.fork)

@@ -71,8 +71,9 @@ struct ft_options {
 	const char *domain;
 	const char *source; /* own address given to the provider or NULL */
 	const char *server; /* host of the server; NULL: see listen, fork */
-	const char *only; /* run only the cases with this in the name */
-	const char *skip; /* but not those with this in the name */
+	const char *only; /* see ft_chosen(); NULL: all cases */
+	const char *skip; /* NULL: none */
+	char *env[2]; /* NAME=VALUE of the server and of the client, or NULL */
 	unsigned short port; /* of the out-of-band channel */
 	bool listen; /* be the server of another process */
 	bool fork; /* fork the client */
@@ -81,6 +82,8 @@ struct ft_options {
 	bool verbose;
 	enum ft_wait wait;
 	bool verify; /* check every byte */
+	bool no_delivery; /* FI_DELIVERY_COMPLETE has to be refused */
+	bool unreadable; /* long messages have to fail */
 	bool dist; /* print the slow end of a distribution too */
 	const char *timeline; /* file for the times of windows, or NULL */
 	size_t iterations; /* 0: chosen by size */
@@ -148,6 +151,8 @@ struct ft {
 void ft_start(struct ft *ft, int argc, char **argv,
 	      const struct ft_program *program);
 void ft_options_parse(struct ft *ft, int argc, char **argv);
+/* By its name, with --only and --skip, which are lists of parts of names. */
+bool ft_chosen(const struct ft_options *opt, const char *name);
 void ft_pair(struct ft *ft);
 void ft_oob_send(struct ft *ft, const void *data, size_t len);
 void ft_oob_recv(struct ft *ft, void *data, size_t len);

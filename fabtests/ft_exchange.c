@@ -153,6 +153,9 @@ void ft_pair(struct ft *ft)
 			   sizeof(one));
 	if (ft->opt.pin)
 		ft_pin(ft->client);
+	/* Providers read theirs with the first call of libfabric. */
+	if (ft->opt.env[ft->client] && putenv(ft->opt.env[ft->client]))
+		ft_die("putenv", -errno);
 }
 
 void ft_start(struct ft *ft, int argc, char **argv,

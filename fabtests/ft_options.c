@@ -16,6 +16,8 @@ enum {
 	OPT_FORK,
 	OPT_PIN,
 	OPT_TIMEOUT,
+	OPT_SERVER_ENV,
+	OPT_CLIENT_ENV,
 };
 
 #define COMMON_OPTIONS "pdfsPvh"
@@ -25,6 +27,8 @@ static const struct option long_options[] = {
 	{ "fork", no_argument, NULL, OPT_FORK },
 	{ "pin", no_argument, NULL, OPT_PIN },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "server-env", required_argument, NULL, OPT_SERVER_ENV },
+	{ "client-env", required_argument, NULL, OPT_CLIENT_ENV },
 	{ "seed", required_argument, NULL, 'R' },
 	{ "skip", required_argument, NULL, 'X' },
 	{ "only", required_argument, NULL, 'O' },
@@ -33,6 +37,8 @@ static const struct option long_options[] = {
 	{ "dist", no_argument, NULL, 'D' },
 	{ "timeline", required_argument, NULL, 'T' },
 	{ "cycles", required_argument, NULL, 'C' },
+	{ "no-delivery", no_argument, NULL, 'N' },
+	{ "unreadable", no_argument, NULL, 'U' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -53,8 +59,8 @@ static const struct option_help {
 	{ 'i', "-i N          iterations (default: by size)" },
 	{ 'n', "-n N          how many (see the program)" },
 	{ 'W', "-W N          sends in flight" },
-	{ 'O', "--only TEXT   only the cases with TEXT in the name" },
-	{ 'X', "--skip TEXT   not the cases with TEXT in the name" },
+	{ 'O', "--only A,B    only the cases with A or B in the name" },
+	{ 'X', "--skip A,B    not the cases with A or B in the name" },
 	{ 'M', "--max SIZE    largest message" },
 	{ 'R', "--seed N      of the random sizes and orders" },
 	{ 'w', "-w sread|fd   sleep while nothing comes" },
@@ -62,6 +68,8 @@ static const struct option_help {
 	{ 'D', "--dist        print the distribution: p50 p99 p99.9 max" },
 	{ 'T', "--timeline F  write when each window ended: ns, bytes" },
 	{ 'C', "--cycles N    how often" },
+	{ 'N', "--no-delivery FI_DELIVERY_COMPLETE has to be refused" },
+	{ 'U', "--unreadable  long messages have to fail" },
 };
 
 static bool takes(const struct ft_program *program, int letter)
@@ -92,7 +100,9 @@ static _Noreturn void usage(const struct ft_program *program)
 			printf("  %s\n", helps[i].text);
 	if (!program->single)
 		printf("  --pin         server on core 0, client on core 1\n"
-		       "  --fork        both processes (the default)\n");
+		       "  --fork        both processes (the default)\n"
+		       "  --server-env NAME=VALUE, --client-env NAME=VALUE\n"
+		       "                a variable that one side has\n");
 	printf("  --timeout S   seconds without a completion (60)\n");
 	exit(EXIT_SUCCESS);
 }
@@ -173,6 +183,20 @@ static void parse_sizes(struct ft_options *opt, const char *text)
 	}
 }
 
+/* Is a word of the list, which has commas between them, a part of name? */
+static bool has_word(const char *name, const char *list)
+{
+	while (*list) {
+		size_t len = strcspn(list, ",");
+
+		for (const char *p = name; len && *p; p++)
+			if (!strncmp(p, list, len))
+				return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
+}
+
 static bool parse_tagged(const char *text)
 {
 	if (strcmp(text, "msg") && strcmp(text, "tagged"))
@@ -200,6 +224,12 @@ static void take_pair_option(struct ft_options *opt, int c)
 		break;
 	case OPT_PIN:
 		opt->pin = true;
+		break;
+	case OPT_SERVER_ENV:
+		opt->env[0] = optarg;
+		break;
+	case OPT_CLIENT_ENV:
+		opt->env[1] = optarg;
 		break;
 	case OPT_TIMEOUT:
 		opt->timeout_s = (unsigned int)parse_number(optarg);
@@ -270,6 +300,12 @@ static void take_option(struct ft *ft, int c)
 	case 'D':
 		opt->dist = true;
 		break;
+	case 'N':
+		opt->no_delivery = true;
+		break;
+	case 'U':
+		opt->unreadable = true;
+		break;
 	case 'T':
 		opt->timeline = optarg;
 		break;
@@ -278,6 +314,12 @@ static void take_option(struct ft *ft, int c)
 	default:
 		take_pair_option(opt, c);
 	}
+}
+
+bool ft_chosen(const struct ft_options *opt, const char *name)
+{
+	return (!opt->only || has_word(name, opt->only)) &&
+	       !(opt->skip && has_word(name, opt->skip));
 }
 
 void ft_options_parse(struct ft *ft, int argc, char **argv)

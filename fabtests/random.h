@@ -294,6 +294,7 @@ struct rnd_options {
 	size_t max; /* bytes of a message */
 	bool deaths; /* endpoints close in the middle of an epoch */
 	bool wrong; /* accesses that have to fail */
+	bool no_reads; /* writes alone; atomics fetch in packets */
 	bool remote; /* accesses of peers are counted */
 	bool sleep; /* now and then */
 	bool automatic; /* progress; and some compute */

@@ -255,7 +255,9 @@ void rnd_rma_step(struct rnd_ep *e)
 	if (e->nops > OPS_MAX || rnd_is_dead(w, peer) ||
 	    !rnd_slot_take(e, peer, slot))
 		return;
-	a.op = rnd_op_new(e, rnd_chance(w, 50) ? RND_READ : RND_WRITE, peer);
+	a.op = rnd_op_new(
+		e, rnd_chance(w, 50) && !w->opt.no_reads ? RND_READ : RND_WRITE,
+		peer);
 	a.op->slot = slot;
 	a.op->changes = a.op->kind == RND_WRITE;
 	draw(w, &a, wrong);

@@ -71,13 +71,13 @@ static void print_command(const struct rnd *w)
 	fprintf(stderr,
 		" efa_random -p %s -s %" PRIu64
 		" -e %u -P %u -M %zu -E %" PRIu64 " -n %" PRIu64
-		" -N %u%s%s%s%s%s%s\n",
+		" -N %u%s%s%s%s%s%s%s\n",
 		w->ft.opt.provider ? w->ft.opt.provider : "efa", w->opt.seed,
 		w->opt.endpoints, w->opt.workers, w->opt.max, w->opt.epoch,
 		w->steps + 1, w->opt.threads, w->opt.deaths ? "" : " -D",
 		w->opt.wrong ? "" : " -W", w->opt.remote ? " -R" : "",
 		w->opt.sleep ? " -S" : "", w->opt.automatic ? " -A" : "",
-		w->opt.extra ? " -X" : "");
+		w->opt.extra ? " -X" : "", w->opt.no_reads ? " -L" : "");
 }
 
 /* When the first process ends, the others are killed: whoever speaks may. */

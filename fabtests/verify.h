@@ -123,6 +123,8 @@ void vf_again(struct verify *v, const char *what, ssize_t ret);
 void vf_expect(struct verify *v, bool holds, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void vf_skip(struct verify *v, const char *why);
+/* FI_DELIVERY_COMPLETE, unless it has to be refused. */
+uint64_t vf_delivery(const struct verify *v);
 
 /* Tagged, offsets into the arenas. */
 void vf_recv(struct verify *v, struct vf_op *op, fi_addr_t from, size_t at,

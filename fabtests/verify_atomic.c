@@ -136,13 +136,32 @@ static ssize_t post_plain(struct verify *v, const struct atomic *a,
 			 at.key, a->type, a->op, op);
 }
 
+static void perform(struct verify *v, const struct atomic *a, struct region at);
+
+/*
+ * Whose delivery is not told: what is behind it has a result. That also made
+ * the peer's features known, so it is clear what becomes of delivery complete.
+ */
+static void perform_behind(struct verify *v, const struct atomic *a,
+			   struct region at)
+{
+	struct vf_op op = { 0 };
+	ssize_t ret;
+
+	perform(v, &(struct atomic){ FETCH, FI_ATOMIC_READ, FI_UINT8, 1, 0 },
+		at);
+	ret = post_lists(v, a, at, &op, FI_COMPLETION | FI_DELIVERY_COMPLETE);
+	vf_expect(v, ret == -FI_EOPNOTSUPP, "an atomic to be delivered: %zd",
+		  ret);
+}
+
 /*
  * Posts and waits. Only delivery complete, or a result, means that the target
  * has changed.
  */
 static void perform(struct verify *v, const struct atomic *a, struct region at)
 {
-	const uint64_t flags = FI_COMPLETION | FI_DELIVERY_COMPLETE;
+	const uint64_t flags = FI_COMPLETION | vf_delivery(v);
 	bool lists = a->way % 2 || a->kind == BASE;
 	struct vf_op op = { 0 };
 	ssize_t ret;
@@ -159,6 +178,8 @@ static void perform(struct verify *v, const struct atomic *a, struct region at)
 				       (a->kind == BASE ? FI_WRITE : FI_READ)),
 			  "flags %llx of an atomic",
 			  (unsigned long long)op.flags);
+	if (a->kind == BASE && v->ft.opt.no_delivery)
+		perform_behind(v, a, at);
 }
 
 static void expect_number(struct verify *v, const struct atomic *a,

@@ -66,6 +66,11 @@ void vf_skip(struct verify *v, const char *why)
 		printf("%-24s skipped: %s\n", v->name, why);
 }
 
+uint64_t vf_delivery(const struct verify *v)
+{
+	return v->ft.opt.no_delivery ? 0 : FI_DELIVERY_COMPLETE;
+}
+
 static void take_entry(struct verify *v, const struct fi_cq_tagged_entry *entry,
 		       fi_addr_t src)
 {

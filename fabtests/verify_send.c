@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define TAG 0x4000u
+#define UNREAD 4096u /* bytes that go in a packet, whatever the wire */
 #define MULTI_SIZE (64u << 10)
 #define MULTI_MIN 4096u
 #define MULTI_BUFFERS 4u
@@ -58,10 +59,100 @@ static void vectors(struct verify *v)
 	run_both(v, VF_VECTOR, 0, 200000);
 }
 
+/*
+ * At one end or both the feature is off, and by now each knows of the other:
+ * what goes in packets is refused, and nothing of it comes.
+ */
+static void refused(struct verify *v)
+{
+	static const size_t sizes[] = { 0, 1, 100, 4000 };
+	const uint64_t flags = FI_COMPLETION | FI_DELIVERY_COMPLETE;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct iovec iov = { v->tx.p, sizes[i] };
+		struct fi_msg msg = { .msg_iov = &iov,
+				      .desc = &v->tx.desc,
+				      .iov_count = 1,
+				      .addr = v->ft.peer };
+		struct fi_msg_tagged tmsg = { .msg_iov = &iov,
+					      .desc = &v->tx.desc,
+					      .iov_count = 1,
+					      .addr = v->ft.peer,
+					      .tag = TAG };
+		ssize_t ret = fi_sendmsg(v->ft.ep, &msg, flags);
+		ssize_t tret = fi_tsendmsg(v->ft.ep, &tmsg, flags);
+
+		/* The peer has no receive for what is taken. */
+		if (!ret || !tret)
+			ft_fail("levels: %zu bytes to be delivered are taken",
+				sizes[i]);
+		vf_expect(v, ret == -FI_EOPNOTSUPP && tret == ret,
+			  "%zu bytes to be delivered: %s, tagged %s", sizes[i],
+			  fi_strerror((int)-ret), fi_strerror((int)-tret));
+	}
+}
+
 static void levels(struct verify *v)
 {
-	run_both(v, VF_FLAGS, FI_COMPLETION | FI_TRANSMIT_COMPLETE, 100000);
-	run_both(v, VF_FLAGS, FI_COMPLETION | FI_DELIVERY_COMPLETE, 100000);
+	const uint64_t transmit = FI_COMPLETION | FI_TRANSMIT_COMPLETE;
+
+	run_both(v, VF_FLAGS, transmit, 100000);
+	if (v->ft.opt.no_delivery) {
+		refused(v);
+		run_both(v, VF_FLAGS, transmit, 100000);
+	} else {
+		run_both(v, VF_FLAGS, FI_COMPLETION | FI_DELIVERY_COMPLETE,
+			 100000);
+	}
+}
+
+/* One message: whole, or an error at both ends, and no byte too many. */
+static void unreadable_once(struct verify *v, size_t len, bool sends)
+{
+	uint64_t seed = v->serial++;
+	struct vf_op op;
+
+	vf_fill(v, 0, len, seed);
+	vf_guard(v, 0, len);
+	if (!sends)
+		vf_recv(v, &op, v->ft.peer, 0, len, TAG, 0);
+	ft_sync(&v->ft);
+	if (sends)
+		vf_send(v, &op, v->ft.peer, 0, len, TAG);
+	vf_wait(v, &op);
+	vf_expect(v, op.entries == 1, "%u entries of %zu bytes", op.entries,
+		  len);
+	if (len > UNREAD)
+		vf_expect(v, sends ? op.err != 0 : op.err == FI_ENOMEM,
+			  "%zu bytes that cannot be read: %s", len,
+			  fi_strerror(op.err));
+	else
+		vf_expect(v, !op.err, "%zu bytes: %s", len,
+			  fi_strerror(op.err));
+	if (!sends && len <= UNREAD)
+		vf_expect_bytes(v, 0, len, seed);
+	if (!sends)
+		vf_expect_guard(v, 0, len, len);
+	ft_sync(&v->ft);
+}
+
+/*
+ * Where all reads are refused and peers cannot be asked for packets instead,
+ * long messages fail, at both ends, and the short ones between go on.
+ */
+static void unreadable(struct verify *v)
+{
+	static const size_t sizes[] = { 1, 70000, 4000, 300000, 100 };
+
+	if (!v->ft.opt.unreadable) {
+		vf_skip(v, "the device reads");
+		return;
+	}
+	/* Each has to know the other's features. */
+	run_how(v, VF_SEND, 0, 1000, true);
+	for (size_t i = 0; i < 40; i++)
+		unreadable_once(v, sizes[i / 2 % 5],
+				v->ft.client == (i % 2 == 0));
 }
 
 /* Messages the server's buffers must hold: sizes drawn alike on both sides. */
@@ -200,6 +291,7 @@ const struct vf_case vf_send_cases[] = {
 	{ "remote_data", remote_data, 0 },
 	{ "vectors", vectors, 0 },
 	{ "levels", levels, 0 },
+	{ "unreadable", unreadable, 0 },
 	{ "multi_recv", multi_recv, FI_MULTI_RECV },
 	{ NULL, NULL, 0 },
 };
