@@ -21,8 +21,8 @@ static const struct ft_program program = {
 };
 
 static const struct vf_case *const groups[] = {
-	vf_size_cases, vf_match_cases, vf_peek_cases,
-	vf_send_cases, vf_rma_cases,   vf_atomic_cases,
+	vf_size_cases, vf_match_cases,	vf_peek_cases, vf_send_cases,
+	vf_rma_cases,  vf_atomic_cases, vf_end_cases,
 };
 
 /* The richest set of capabilities the provider has. */

@@ -105,6 +105,7 @@ struct ft_request {
 	enum fi_cq_format format; /* 0: FI_CQ_FORMAT_CONTEXT */
 	enum fi_wait_obj wait_obj; /* of queues and counter; FI_WAIT_NONE */
 	bool counter; /* ft.rxcntr, which counts receives */
+	bool remote; /* ft.remote, which count the peer's accesses */
 	bool automatic; /* progress of data */
 	size_t rx_size; /* receives that will be posted */
 	enum fi_threading threading; /* 0: FI_THREAD_DOMAIN */
@@ -133,6 +134,7 @@ struct ft {
 	struct fid_cq *txcq;
 	struct fid_cq *rxcq;
 	struct fid_cntr *rxcntr; /* NULL unless asked for */
+	struct fid_cntr *remote[2]; /* reads, writes; so are they */
 	struct fid_av *av;
 	struct fid_ep *ep;
 	fi_addr_t peer;

@@ -98,17 +98,18 @@ static struct fid_cq *cq_open(struct ft *ft, const struct ft_request *request,
 	return cq;
 }
 
-static void open_counter(struct ft *ft, const struct ft_request *request)
+static struct fid_cntr *open_counter(struct ft *ft, enum fi_wait_obj wait_obj,
+				     uint64_t events)
 {
 	struct fi_cntr_attr attr = {
 		.events = FI_CNTR_EVENTS_COMP,
-		.wait_obj = request->wait_obj,
+		.wait_obj = wait_obj,
 	};
+	struct fid_cntr *cntr;
 
-	ft_check("fi_cntr_open",
-		 fi_cntr_open(ft->domain, &attr, &ft->rxcntr, NULL));
-	ft_check("fi_ep_bind rxcntr",
-		 fi_ep_bind(ft->ep, &ft->rxcntr->fid, FI_RECV));
+	ft_check("fi_cntr_open", fi_cntr_open(ft->domain, &attr, &cntr, NULL));
+	ft_check("fi_ep_bind cntr", fi_ep_bind(ft->ep, &cntr->fid, events));
+	return cntr;
 }
 
 void ft_open_ep(struct ft *ft, const struct ft_request *request)
@@ -133,7 +134,11 @@ void ft_open_ep(struct ft *ft, const struct ft_request *request)
 	ft_check("fi_ep_bind rxcq",
 		 fi_ep_bind(ft->ep, &ft->rxcq->fid, FI_RECV));
 	if (request->counter)
-		open_counter(ft, request);
+		ft->rxcntr = open_counter(ft, request->wait_obj, FI_RECV);
+	for (int i = 0; i < 2 && request->remote; i++)
+		ft->remote[i] =
+			open_counter(ft, FI_WAIT_UNSPEC,
+				     i ? FI_REMOTE_WRITE : FI_REMOTE_READ);
 	ft_check("fi_enable", fi_enable(ft->ep));
 }
 
@@ -225,6 +230,11 @@ void ft_close_ep(struct ft *ft)
 	if (ft->rxcntr)
 		close_one("close rxcntr", &ft->rxcntr->fid);
 	ft->rxcntr = NULL;
+	for (int i = 0; i < 2; i++) {
+		if (ft->remote[i])
+			close_one("close remote cntr", &ft->remote[i]->fid);
+		ft->remote[i] = NULL;
+	}
 	close_one("close txcq", &ft->txcq->fid);
 	close_one("close rxcq", &ft->rxcq->fid);
 	close_one("close av", &ft->av->fid);

@@ -101,6 +101,7 @@ extern const struct vf_case vf_peek_cases[];
 extern const struct vf_case vf_send_cases[];
 extern const struct vf_case vf_atomic_cases[];
 extern const struct vf_case vf_rma_cases[];
+extern const struct vf_case vf_end_cases[];
 
 /* verify_plan.c */
 struct vf_plan vf_plan_new(size_t n);
