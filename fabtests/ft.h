@@ -84,6 +84,7 @@ struct ft_options {
 	bool verify; /* check every byte */
 	bool no_delivery; /* FI_DELIVERY_COMPLETE has to be refused */
 	bool unreadable; /* long messages have to fail */
+	bool automatic; /* progress of data */
 	bool dist; /* print the slow end of a distribution too */
 	const char *timeline; /* file for the times of windows, or NULL */
 	size_t iterations; /* 0: chosen by size */

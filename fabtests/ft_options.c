@@ -39,6 +39,7 @@ static const struct option long_options[] = {
 	{ "cycles", required_argument, NULL, 'C' },
 	{ "no-delivery", no_argument, NULL, 'N' },
 	{ "unreadable", no_argument, NULL, 'U' },
+	{ "automatic", no_argument, NULL, 'A' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -70,6 +71,7 @@ static const struct option_help {
 	{ 'C', "--cycles N    how often" },
 	{ 'N', "--no-delivery FI_DELIVERY_COMPLETE has to be refused" },
 	{ 'U', "--unreadable  long messages have to fail" },
+	{ 'A', "--automatic   progress of data (FI_PROGRESS_AUTO)" },
 };
 
 static bool takes(const struct ft_program *program, int letter)
@@ -305,6 +307,9 @@ static void take_option(struct ft *ft, int c)
 		break;
 	case 'U':
 		opt->unreadable = true;
+		break;
+	case 'A':
+		opt->automatic = true;
 		break;
 	case 'T':
 		opt->timeline = optarg;
