@@ -53,6 +53,7 @@ struct ft_program {
 	const char *sizes; /* default of -S */
 	size_t count; /* default of -n */
 	size_t window; /* default of -W */
+	size_t max; /* default of --max; 0: 4 MiB */
 	bool msg; /* default of -m is msg, not tagged */
 	bool single; /* one process, which has no peer */
 };

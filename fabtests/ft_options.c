@@ -62,7 +62,8 @@ static const struct option_help {
 	{ 'W', "-W N          sends in flight" },
 	{ 'O', "--only A,B    only the cases with A or B in the name" },
 	{ 'X', "--skip A,B    not the cases with A or B in the name" },
-	{ 'M', "--max SIZE    largest message" },
+	{ 'M',
+	  "--max SIZE    largest message; efa_flood: bytes that are kept" },
 	{ 'R', "--seed N      of the random sizes and orders" },
 	{ 'w', "-w sread|fd   sleep while nothing comes" },
 	{ 'V', "--verify      check every byte; not for figures" },
@@ -339,7 +340,7 @@ void ft_options_parse(struct ft *ft, int argc, char **argv)
 		.tagged = !ft->program->msg,
 		.count = ft->program->count,
 		.window = ft->program->window,
-		.max = 4u << 20,
+		.max = ft->program->max ? ft->program->max : 4u << 20,
 	};
 	parse_sizes(opt, ft->program->sizes);
 	while ((c = getopt_long(argc, argv, "p:f:d:s:P:vm:S:i:n:W:w:h",
