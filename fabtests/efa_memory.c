@@ -2,9 +2,9 @@
 /*
  * efa_memory.c - what endpoints and addresses cost in memory
  *
- * An endpoint that is open and polled, with its queue and address vector, and
- * -n addresses in a vector, none of which was ever sent to: both have limits,
- * and the program fails above them. What messages add is printed for
+ * An endpoint of each kind that is open and polled, with its queue and address
+ * vector, and -n addresses in a vector, none of which was ever sent to: all have
+ * limits, and the program fails above them. What messages add is printed for
  * information. It is run by one process without a peer.
  */
 #include "footprint.h"
@@ -31,8 +31,24 @@ static const struct ft_program program = {
 	.single = true,
 };
 
-static const struct ft_request request = { .caps = FI_TAGGED | FI_MSG |
-						   FI_RMA };
+static const struct ft_request rdm = { .caps = FI_TAGGED | FI_MSG | FI_RMA };
+
+/* The others, which a provider that is not ours may lack. */
+static const struct kind {
+	const char *name;
+	const char *fabric;
+	struct ft_request request;
+} thin[] = {
+	{ "efa-direct: fabric to endpoint",
+	  "efa-direct",
+	  { .caps = FI_MSG | FI_RMA, .mode = FI_RX_CQ_DATA, .optional = true } },
+	{ "DGRAM: fabric to endpoint",
+	  NULL,
+	  { .caps = FI_MSG,
+	    .type = FI_EP_DGRAM,
+	    .mode = FI_MSG_PREFIX,
+	    .optional = true } },
+};
 
 static int failed;
 
@@ -79,8 +95,8 @@ static void one_endpoint(struct ft *ft)
 {
 	struct footprint before = footprint_read();
 
-	ft_check("open", ft_open_domain(ft, &request));
-	ft_open_ep(ft, &request);
+	ft_check("open", ft_open_domain(ft, &rdm));
+	ft_open_ep(ft, &rdm);
 	print_endpoint("fabric to endpoint", footprint_since(&before), 1, true);
 	poll_idle(ft);
 	print_endpoint("the same, polled in vain", footprint_since(&before), 1,
@@ -92,14 +108,15 @@ static void one_endpoint(struct ft *ft)
 }
 
 /* More of them in the same domain; each has queues and a vector of its own. */
-static void many_endpoints(const struct ft *first)
+static void many_endpoints(const struct ft *first,
+			   const struct ft_request *request)
 {
 	struct ft *ft = ft_alloc(ENDPOINTS * sizeof(*ft));
 	struct footprint before = footprint_read();
 
 	for (int i = 0; i < ENDPOINTS; i++) {
 		ft[i] = *first;
-		ft_open_ep(&ft[i], &request);
+		ft_open_ep(&ft[i], request);
 		poll_idle(&ft[i]);
 	}
 	print_endpoint("16 more, each", footprint_since(&before), ENDPOINTS,
@@ -108,6 +125,30 @@ static void many_endpoints(const struct ft *first)
 		ft_close_ep(&ft[i]);
 	print_endpoint("all 16 closed", footprint_since(&before), 1, false);
 	free(ft);
+}
+
+static void thin_endpoints(const struct ft *model)
+{
+	for (size_t i = 0; i < sizeof(thin) / sizeof(thin[0]); i++) {
+		struct ft ft = { .program = &program,
+				 .opt = model->opt,
+				 .oob = -1 };
+		struct footprint before = footprint_read();
+
+		if (thin[i].fabric)
+			ft.opt.fabric = thin[i].fabric;
+		if (ft_open_domain(&ft, &thin[i].request)) {
+			printf("%-34s none\n", thin[i].name);
+			failed += !strcmp(model->info->fabric_attr->prov_name,
+					  "efa");
+			continue;
+		}
+		ft_open_ep(&ft, &thin[i].request);
+		poll_idle(&ft);
+		print_endpoint(thin[i].name, footprint_since(&before), 1, true);
+		many_endpoints(&ft, &thin[i].request);
+		ft_close(&ft);
+	}
 }
 
 /* ---- addresses ----------------------------------------------------------- */
@@ -199,9 +240,10 @@ int main(int argc, char **argv)
 	printf("#%-33s %10s %10s  limit %ld\n", "endpoints, KiB", "resident",
 	       "locked", ENDPOINT_MAX / 1024);
 	one_endpoint(&ft);
-	many_endpoints(&ft);
+	many_endpoints(&ft, &rdm);
+	thin_endpoints(&ft);
 	ft_close_ep(&ft);
-	ft_open_ep(&ft, &request);
+	ft_open_ep(&ft, &rdm);
 	addresses(&ft);
 	ft_close(&ft);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
