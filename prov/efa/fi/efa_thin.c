@@ -103,7 +103,7 @@ static U_COLD void add_error(const struct efa_thin *thin,
 		return;
 	comp->error->self = thin->qp->addr;
 	if (op->kind != RDM_COMP_RECV)
-		rdm_av_lookup(thin->ep->av->rdm, op->to, &comp->error->peer);
+		comp->error->peer = op->ah->addr;
 }
 
 /* The operation is over: tells the user if that is wanted, and forgets it. */
@@ -245,67 +245,6 @@ int efa_thin_arm(struct efa_thin *thin)
 	return dev_cq_arm(thin->cq);
 }
 
-/* ---- destinations -------------------------------------------------------- */
-
-static void forget(struct efa_thin *thin, uint64_t index)
-{
-	if (index >= thin->nah || !thin->ah[index])
-		return;
-	dev_ah_close(thin->ah[index]);
-	thin->ah[index] = NULL;
-}
-
-static void forget_all(struct efa_thin *thin)
-{
-	for (size_t i = 0; i < thin->nah; i++)
-		forget(thin, i);
-}
-
-void efa_thin_removed(struct efa_thin *thin, uint64_t index)
-{
-	rdm_removed_note(&thin->removed, index);
-}
-
-static void heed_removals(struct efa_thin *thin)
-{
-	uint32_t index[RDM_REMOVED_MAX];
-	uint32_t n =
-		rdm_removed_take(&thin->removed, index, (uint32_t)thin->nah);
-
-	if (n > RDM_REMOVED_MAX) {
-		forget_all(thin);
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		forget(thin, index[i]);
-}
-
-U_COLD int efa_thin_ah_open(struct efa_thin *thin, uint64_t index)
-{
-	struct dev_ah **list;
-	struct dev_addr addr;
-	size_t n;
-	int ret;
-
-	heed_removals(thin);
-	if (index < thin->nah && thin->ah[index])
-		return 0;
-	ret = rdm_av_lookup(thin->ep->av->rdm, index, &addr);
-	if (ret)
-		return ret;
-	if (index >= thin->nah) {
-		n = u_max(index + 1, 2 * thin->nah);
-		list = realloc(thin->ah, n * sizeof(struct dev_ah *));
-		if (!list)
-			return -FI_ENOMEM;
-		memset(list + thin->nah, 0,
-		       (n - thin->nah) * sizeof(struct dev_ah *));
-		thin->ah = list;
-		thin->nah = n;
-	}
-	return dev_ah_open(thin->qp, &addr, index, &thin->ah[index]);
-}
-
 /* ---- opening and closing ------------------------------------------------- */
 
 static int open_queue_pair(struct efa_thin *thin)
@@ -369,14 +308,13 @@ static void give_up_places(struct efa_thin *thin)
 
 void efa_thin_close(struct efa_thin *thin)
 {
-	forget_all(thin);
+	efa_thin_ahs_close(thin);
 	dev_qp_close(thin->qp);
 	dev_cq_close(thin->cq);
 	give_up_places(thin);
 	u_pool_fini(&thin->ops);
 	rdm_removed_fini(&thin->removed);
 	free(thin->senders);
-	free(thin->ah);
 	free(thin);
 }
 

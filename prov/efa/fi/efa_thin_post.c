@@ -12,7 +12,7 @@ static int post(struct efa_thin *thin, struct efa_thin_op *op,
 {
 	int ret;
 
-	wr->ah = thin->ah[op->to];
+	wr->ah = op->ah;
 	wr->id = u_pool_id(op);
 	ret = dev_post(thin->qp, wr, 1);
 	if (u_unlikely(ret != 1)) {
@@ -41,7 +41,7 @@ static inline int op_to(struct efa_thin *thin, enum rdm_comp_kind kind,
 	*op = efa_thin_op_new(thin, kind, flags, context);
 	if (u_unlikely(!*op))
 		return -FI_EAGAIN;
-	(*op)->to = to;
+	(*op)->ah = thin->ah[to];
 	return 0;
 }
 

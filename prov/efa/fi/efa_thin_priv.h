@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * efa_thin_priv.h - objects of thin endpoints: efa_thin.c opens them and takes what
- * is done, efa_thin_post.c posts, efa_thin_source.c knows who sent
+ * efa_thin_priv.h - objects of thin endpoints: efa_thin.c opens them and takes
+ * what is done, efa_thin_post.c posts, efa_thin_ah.c has the destinations,
+ * efa_thin_source.c knows who sent
  *
  * All is under the endpoint's lock.
  */
@@ -16,7 +17,7 @@ struct efa_thin_op {
 	void *context;
 	void *buf; /* RECV: the user's; else NULL */
 	const struct dev_mr *mr; /* READ, WRITE: of the user's memory, or NULL */
-	uint64_t to; /* index of the peer; not of RECV */
+	struct dev_ah *ah; /* it was posted to; not of RECV */
 	uint8_t kind; /* enum rdm_comp_kind: SEND, RECV, READ, WRITE */
 	bool completion; /* on success too */
 	uint8_t small[EFA_THIN_INJECT]; /* WRITE: the bytes if injected */
@@ -31,6 +32,9 @@ struct efa_thin {
 	size_t nah;
 	_Atomic uint32_t reach; /* of ah that may be used: nah, less after
 				   growth; 0: look for removals first */
+	/* [nleft] of addresses that were removed, with operations under way */
+	struct efa_thin_left *left;
+	size_t nleft, left_room;
 	/* const after open */
 	uint32_t prefix; /* bytes before the payload of every buffer */
 	uint8_t send_flags; /* enum dev_wr_flags of all sends */
@@ -54,8 +58,13 @@ void efa_thin_op_free(struct efa_thin *thin, struct efa_thin_op *op);
 /* It is over: err is 0 or the number of the device. */
 void efa_thin_op_end(struct efa_thin *thin, struct efa_thin_op *op,
 		     uint32_t err);
+
+/* ---- efa_thin_ah.c ------------------------------------------------------- */
+
 /* The destination with that index is open: 0, -FI_EINVAL, -FI_ENOMEM. */
 int efa_thin_ah_open(struct efa_thin *thin, uint64_t index);
+/* All of them. Operations that are not done are forgotten. */
+void efa_thin_ahs_close(struct efa_thin *thin);
 
 /* ---- efa_thin_source.c --------------------------------------------------- */
 
