@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <rdma/fi_ext_efa.h>
 
@@ -152,6 +153,74 @@ static void region_ids(struct direct *d)
 		    attr.ic_id_validity);
 }
 
+/* A receive whose memory is gone when its region has been closed. */
+static void post_into_nothing(struct direct *d, struct fi_context2 *context)
+{
+	void *p = mmap(NULL, d->mtu, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct fid_mr *mr;
+
+	if (p == MAP_FAILED)
+		ft_fail("out of memory");
+	ft_check("fi_mr_reg", fi_mr_reg(d->ft.domain, p, d->mtu, FI_RECV, 0,
+					0xc105ed, 0, &mr, NULL));
+	ft_check("fi_recv", (int)fi_recv(d->ft.ep, p, d->mtu, fi_mr_desc(mr),
+					 FI_ADDR_UNSPEC, context));
+	ft_check("fi_close(mr)", fi_close(&mr->fid));
+	munmap(p, d->mtu);
+}
+
+static void expect_error(struct direct *d, const struct fi_context2 *context)
+{
+	struct fi_cq_err_entry err = { 0 };
+	struct fi_cq_data_entry e;
+	ssize_t ret;
+
+	while ((ret = fi_cq_read(d->ft.rxcq, &e, 1)) == -FI_EAGAIN)
+		ft_idle(&d->ft);
+	if (ret != -FI_EAVAIL || fi_cq_readerr(d->ft.rxcq, &err, 0) != 1 ||
+	    err.op_context != context)
+		ft_fail("a receive without memory did not end with an error");
+}
+
+/* Its sender may be told or not. */
+static void send_into_nothing(struct direct *d)
+{
+	struct slot *slot = direct_slot(d);
+	struct fi_cq_err_entry err = { 0 };
+	struct fi_cq_data_entry e;
+	ssize_t ret;
+
+	while ((ret = fi_send(d->ft.ep, slot->buf.p, 8, slot->buf.desc,
+			      d->ft.peer, &slot->context)) == -FI_EAGAIN)
+		ft_progress(&d->ft);
+	ft_check("fi_send", (int)ret);
+	while ((ret = fi_cq_read(d->ft.txcq, &e, 1)) == -FI_EAGAIN)
+		ft_idle(&d->ft);
+	if (ret != 1 && fi_cq_readerr(d->ft.txcq, &err, 0) != 1)
+		ft_die("fi_cq_readerr", (int)ret);
+	direct_slot_done(slot);
+}
+
+static void closed_region(struct direct *d)
+{
+	struct fi_context2 context;
+
+	direct_take_receives(d);
+	if (!d->ft.client)
+		post_into_nothing(d, &context);
+	ft_sync(&d->ft);
+	if (d->ft.client) {
+		send_into_nothing(d);
+	} else {
+		expect_error(d, &context);
+		direct_post_receives(d);
+	}
+	ft_sync(&d->ft);
+	sends(d);
+	direct_tell(d, "a region closed under its receive");
+}
+
 /* ---- errors -------------------------------------------------------------- */
 
 static void wrong_calls(struct direct *d)
@@ -233,6 +302,7 @@ static const struct {
 	{ "data", direct_data },
 	{ "unsolicited", unsolicited },
 	{ "regions", region_ids },
+	{ "closed region", closed_region },
 	{ "errors", errors },
 	{ "close under load", close_under_load },
 	{ "speed", direct_speed },

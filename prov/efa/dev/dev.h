@@ -323,6 +323,9 @@ struct dev_ops {
 
 	/* NULL: what the hardware has it ends by itself. */
 	bool (*revoke)(struct dev_qp *qp, uint64_t id);
+	/* NULL, both: the same, of receives. */
+	int (*recv_at)(const struct dev_qp *qp, uint32_t nth, uint64_t *id);
+	void (*recv_revoke)(struct dev_qp *qp, uint32_t nth);
 	/* NULL: there is no shared memory to forbid. */
 	void (*forbid_shm)(struct dev_qp *qp);
 	/* NULL: the ways to memory have no numbers. */
@@ -507,6 +510,26 @@ static inline int dev_post(struct dev_qp *qp, struct dev_wr *wr, int n)
 static inline bool dev_revoke(struct dev_qp *qp, uint64_t id)
 {
 	return qp->ops->revoke && qp->ops->revoke(qp, id);
+}
+
+/*
+ * The id of the nth oldest receive that is posted, from 0. -ENOENT: there are
+ * fewer, or hardware has them all.
+ */
+static inline int dev_recv_at(const struct dev_qp *qp, uint32_t nth,
+			      uint64_t *id)
+{
+	return qp->ops->recv_at ? qp->ops->recv_at(qp, nth, id) : -ENOENT;
+}
+
+/*
+ * The memory of that receive goes: nothing is written there any more, and what
+ * comes for it ends it with DEV_BAD_LKEY. Hardware does so once the region is
+ * closed that the receive named.
+ */
+static inline void dev_recv_revoke(struct dev_qp *qp, uint32_t nth)
+{
+	qp->ops->recv_revoke(qp, nth);
 }
 
 /*

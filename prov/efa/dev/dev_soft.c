@@ -333,6 +333,17 @@ static bool soft_revoke(struct dev_qp *q, uint64_t id)
 	return nic_qp_revoke(u_container_of(q, struct soft_qp, qp)->nic_qp, id);
 }
 
+static int soft_recv_at(const struct dev_qp *q, uint32_t nth, uint64_t *id)
+{
+	return nic_recv_at(u_container_of(q, const struct soft_qp, qp)->nic_qp,
+			   nth, id);
+}
+
+static void soft_recv_revoke(struct dev_qp *q, uint32_t nth)
+{
+	nic_recv_revoke(u_container_of(q, struct soft_qp, qp)->nic_qp, nth);
+}
+
 static const struct dev_ops soft_ops = {
 	.close = soft_close,
 	.cq_open = soft_cq_open,
@@ -354,6 +365,8 @@ static const struct dev_ops soft_ops = {
 	.poll = soft_poll,
 	.give_back = soft_give_back,
 	.revoke = soft_revoke,
+	.recv_at = soft_recv_at,
+	.recv_revoke = soft_recv_revoke,
 	.forbid_shm = soft_forbid_shm,
 	.srd_open = soft_srd_open,
 	.qp_open_as = soft_qp_open_as,

@@ -31,7 +31,10 @@ int efa_thin_fd(struct efa_thin *thin);
 int efa_thin_arm(struct efa_thin *thin);
 /* As rdm_rma, of one range at either end. The endpoint's lock is held. */
 int efa_thin_rma(struct efa_thin *thin, const struct rdm_rma *rma);
-/* As rdm_revoke, of RMA. The same. */
+/*
+ * As rdm_revoke, of RMA. A receive stays posted, and what comes for it ends it:
+ * programs take one that ends by itself for a broken endpoint. The same.
+ */
 bool efa_thin_revoke(struct efa_thin *thin, const struct dev_mr *mr);
 /* Until nothing is under way that nobody would be told of; false: time over. */
 bool efa_thin_drain(struct efa_thin *thin, uint64_t timeout);

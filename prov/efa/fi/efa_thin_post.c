@@ -121,6 +121,7 @@ ssize_t efa_thin_recv(struct efa_ep *ep, const struct iovec *iov,
 		      void *const *desc, size_t iovcnt, uint32_t flags,
 		      void *context)
 {
+	struct dev_mr *mr = mr_of(desc, iovcnt);
 	struct efa_thin *thin = ep->thin;
 	struct efa_thin_op *op;
 	int ret = -FI_EAGAIN;
@@ -131,8 +132,9 @@ ssize_t efa_thin_recv(struct efa_ep *ep, const struct iovec *iov,
 	op = efa_thin_op_new(thin, RDM_COMP_RECV, flags, context);
 	if (op) {
 		op->buf = iov->iov_base;
+		op->mr = mr;
 		ret = dev_post_recv(thin->qp, u_pool_id(op), iov->iov_base,
-				    iov->iov_len, mr_of(desc, iovcnt));
+				    iov->iov_len, mr);
 		if (ret)
 			efa_thin_op_free(thin, op);
 	}
@@ -196,14 +198,33 @@ int efa_thin_rma(struct efa_thin *thin, const struct rdm_rma *rma)
 	return post(thin, op, &wr);
 }
 
+/* ---- memory that goes ---------------------------------------------------- */
+
+/* In the order of the device, which knows no region. */
+static void revoke_receives(struct efa_thin *thin, const struct dev_mr *mr)
+{
+	struct efa_thin_op *op;
+	uint64_t id;
+
+	for (uint32_t nth = 0; !dev_recv_at(thin->qp, nth, &id); nth++) {
+		op = u_pool_at(&thin->ops, (uint32_t)id);
+		if (!op || op->mr != mr)
+			continue;
+		dev_recv_revoke(thin->qp, nth);
+		op->mr = NULL;
+	}
+}
+
 bool efa_thin_revoke(struct efa_thin *thin, const struct dev_mr *mr)
 {
 	struct efa_thin_op *op;
 	uint32_t cursor = 0;
 	bool found = false;
 
+	if (thin->nrecvs)
+		revoke_receives(thin, mr);
 	while ((op = u_pool_next(&thin->ops, &cursor)))
-		if (op->mr == mr)
+		if (op->mr == mr && op->kind != RDM_COMP_RECV)
 			found |= dev_revoke(thin->qp, u_pool_id(op));
 	return found;
 }

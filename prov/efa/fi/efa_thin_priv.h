@@ -16,7 +16,8 @@
 struct efa_thin_op {
 	void *context;
 	void *buf; /* RECV: the user's; else NULL */
-	const struct dev_mr *mr; /* READ, WRITE: of the user's memory, or NULL */
+	/* READ, WRITE, RECV: of the user's memory; or NULL, also once it went */
+	const struct dev_mr *mr;
 	struct dev_ah *ah; /* it was posted to; not of RECV */
 	uint8_t kind; /* enum rdm_comp_kind: SEND, RECV, READ, WRITE */
 	bool completion; /* on success too */

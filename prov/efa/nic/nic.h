@@ -296,6 +296,9 @@ int nic_post_recvv(struct nic_qp *qp, uint64_t id, const struct iovec *iov,
  */
 void nic_recv_revoke(struct nic_qp *qp, uint32_t nth);
 
+/* The id of the nth oldest receive. -ENOENT: fewer are posted. */
+int nic_recv_at(const struct nic_qp *qp, uint32_t nth, uint64_t *id);
+
 /* Takes back the oldest receive. -ENOENT: none is posted. */
 int nic_unpost_recv(struct nic_qp *qp, uint64_t *id);
 

@@ -38,6 +38,14 @@ int nic_post_recv(struct nic_qp *qp, uint64_t id, void *buf, size_t len)
 	return nic_post_recvv(qp, id, &(struct iovec){ buf, len }, 1);
 }
 
+int nic_recv_at(const struct nic_qp *qp, uint32_t nth, uint64_t *id)
+{
+	if (nth >= nic_posted(qp))
+		return -ENOENT;
+	*id = qp->recv[(qp->recv_head + nth) % NIC_RECVS].id;
+	return 0;
+}
+
 void nic_recv_revoke(struct nic_qp *qp, uint32_t nth)
 {
 	assert(nth < nic_posted(qp));

@@ -210,6 +210,85 @@ static void mr_close__ends_rma_of_efa_direct(void **state)
 	teardown();
 }
 
+/* ---- receives of thin endpoints ------------------------------------------ */
+
+#define PREFIX 40 /* of datagrams */
+
+static uint8_t *pages_new(void)
+{
+	uint8_t *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	return p;
+}
+
+static void post_thin(uint8_t *buf, struct fid_mr *mr, void *context)
+{
+	assert_int_equal(fi_recv(f.ep[1], buf, PREFIX + 8, fi_mr_desc(mr),
+				 FI_ADDR_UNSPEC, context),
+			 0);
+}
+
+static void send_thin(void)
+{
+	assert_int_equal(
+		fi_send(f.ep[0], from, PREFIX + 8, NULL, f.addr[1], NULL), 0);
+	fixture_entry(&f, 0);
+}
+
+/*
+ * It stays posted, as programs take a receive that is flushed for a broken
+ * endpoint, and what comes for it ends it; memory that is not there any more
+ * shows that nothing was written.
+ */
+static void check_thin(const struct fixture_config *config)
+{
+	struct fid_mr *mr, *other;
+	struct fi_cq_err_entry entry;
+	uint8_t *pages = pages_new();
+	int c[3];
+
+	setup(config);
+	mr = region(pages);
+	other = region(to);
+	post_thin(to, other, &c[0]);
+	post_thin(pages, mr, &c[1]);
+	post_thin(to, other, &c[2]);
+	send_thin();
+	assert_ptr_equal(fixture_entry(&f, 1).op_context, &c[0]);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	munmap(pages, BYTES);
+	fixture_quiet(&f);
+	send_thin();
+	entry = fixture_error(&f, 1);
+	assert_ptr_equal(entry.op_context, &c[1]);
+	assert_int_equal(entry.err, FI_EINVAL);
+	assert_int_equal(entry.prov_errno, DEV_BAD_LKEY);
+	send_thin();
+	assert_ptr_equal(fixture_entry(&f, 1).op_context, &c[2]);
+	assert_int_equal(fi_close(&other->fid), 0);
+	teardown();
+}
+
+static void check_thin_kinds(void)
+{
+	check_thin(&(struct fixture_config){ .direct = true });
+	check_thin(&(struct fixture_config){ .type = FI_EP_DGRAM });
+}
+
+static void mr_close__under_receives_of_thin_endpoints(void **state)
+{
+	check_thin_kinds();
+	setenv("FI_EFA_ENABLE_SHM_TRANSFER", "0", 1);
+	efa_prov.cleanup();
+	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+	check_thin_kinds();
+	unsetenv("FI_EFA_ENABLE_SHM_TRANSFER");
+	efa_prov.cleanup();
+	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+}
+
 /* ---- threads --------------------------------------------------------------- */
 
 static _Atomic uint32_t ended;
@@ -315,6 +394,7 @@ int main(void)
 		cmocka_unit_test(mr_close__ends_a_long_send),
 		cmocka_unit_test(mr_close__leaves_others_alone),
 		cmocka_unit_test(mr_close__ends_rma_of_efa_direct),
+		cmocka_unit_test(mr_close__under_receives_of_thin_endpoints),
 		cmocka_unit_test(mr_close__while_another_thread_reads),
 		cmocka_unit_test(mr_close__wakes_who_waits),
 		cmocka_unit_test(mr_close__in_the_completion_model),

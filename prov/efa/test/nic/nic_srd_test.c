@@ -140,6 +140,24 @@ static void nic_recv_revoke__ends_one_receive(void **state)
 	assert_memory_equal(buf, "xbx", 3);
 }
 
+static void nic_recv_at__counts_from_the_oldest(void **state)
+{
+	struct nt *t = *state;
+	char buf[3];
+	uint64_t id;
+
+	assert_int_equal(nic_recv_at(t->b.qp, 0, &id), -ENOENT);
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(nic_post_recv(t->b.qp, 7 + i, &buf[i], 1), 0);
+	assert_int_equal(send_to_end(t, 1, 0, 0, "x", 1), NIC_OK);
+	nt_wait(&t->b, NULL);
+	for (uint32_t nth = 0; nth < 2; nth++) {
+		assert_int_equal(nic_recv_at(t->b.qp, nth, &id), 0);
+		assert_int_equal(id, 8 + nth);
+	}
+	assert_int_equal(nic_recv_at(t->b.qp, 2, &id), -ENOENT);
+}
+
 static void nic_srd_take__two_elements(void **state)
 {
 	struct nt *t = *state;
@@ -444,6 +462,7 @@ int main(void)
 		SHM(nic_post_recv__bounded_and_taken_back),
 		EACH(nic_srd_take__payload_and_imm),
 		EACH(nic_recv_revoke__ends_one_receive),
+		EACH(nic_recv_at__counts_from_the_oldest),
 		EACH(nic_srd_take__two_elements),
 		EACH(nic_srd_refused__for_ever),
 		EACH(nic_srd_refused__retries_end),
