@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "fixture.h"
@@ -233,6 +235,28 @@ static void ring__stops_at_an_error(void **state)
 	efa_ring_free(ring);
 }
 
+/* Once, when somebody has said that he sleeps. */
+static void ring__wakes_who_sleeps(void **state)
+{
+	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct efa_ring *ring = efa_ring_new(64, true, event);
+	struct rdm_comp comp = { .err = 0 };
+	eventfd_t n;
+
+	for (int i = 0; i < 3; i++)
+		assert_true(efa_ring_reserve(ring));
+	efa_ring_push(ring, &comp);
+	assert_int_equal(eventfd_read(event, &n), -1);
+	assert_int_equal(efa_ring_read(ring, &comp, 1), 1);
+	assert_true(efa_ring_sleep(ring));
+	efa_ring_push(ring, &comp);
+	efa_ring_push(ring, &comp);
+	assert_int_equal(eventfd_read(event, &n), 0);
+	assert_int_equal(n, 1);
+	efa_ring_free(ring);
+	close(event);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -249,6 +273,7 @@ int main(void)
 		TEST(remove__then_insert_again),
 		cmocka_unit_test(ring__is_never_overrun),
 		cmocka_unit_test(ring__stops_at_an_error),
+		cmocka_unit_test(ring__wakes_who_sleeps),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup,
