@@ -147,8 +147,8 @@ struct efa_domain {
 	enum efa_kind kind; /* of all that is opened in it */
 	bool mr_local; /* RDM, whose operations name regions of local memory */
 	enum fi_threading threading;
-	struct efa_eq *eq; /* NULL: none bound */
-	bool tells_mrs; /* to eq: FI_REG_MR */
+	struct efa_eq *_Atomic eq; /* NULL: none bound; efa_domain_eq() */
+	bool tells_mrs; /* to eq: FI_REG_MR; read after eq */
 	struct efa_driver *driver; /* NULL: progress is manual */
 	struct rdm_regions *regions; /* that have counters */
 	_Atomic int refs; /* everything opened in it */
@@ -156,6 +156,13 @@ struct efa_domain {
 	LIST_HEAD(, efa_ep) eps; /* enabled ones */
 	LIST_HEAD(, efa_cntr) wide; /* counters that drive all of them */
 };
+
+/* The queue that is bound, perhaps just then by another thread; NULL. */
+static inline struct efa_eq *efa_domain_eq(const struct efa_domain *domain)
+{
+	/* acquire: edge eq-bound */
+	return atomic_load_explicit(&domain->eq, memory_order_acquire);
+}
 
 struct efa_driver;
 

@@ -98,8 +98,8 @@ static int domain_close(struct fid *fid)
 		return -FI_EBUSY;
 	efa_driver_close(domain->driver);
 	dev_close(domain->dev);
-	if (domain->eq)
-		efa_eq_put(domain->eq);
+	if (efa_domain_eq(domain))
+		efa_eq_put(efa_domain_eq(domain));
 	atomic_fetch_sub(&domain->fabric->refs, 1);
 	domain_free(domain);
 	return 0;
@@ -109,14 +109,23 @@ static int domain_close(struct fid *fid)
 static int domain_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
 {
 	struct efa_domain *domain = domain_of(fid);
+	int ret = 0;
 
-	if (bfid->fclass != FI_CLASS_EQ || domain->eq)
+	if (bfid->fclass != FI_CLASS_EQ)
 		return -FI_EINVAL;
 	if (flags & ~FI_REG_MR)
 		return -FI_EBADFLAGS;
-	domain->eq = efa_eq_get(bfid);
-	domain->tells_mrs = flags & FI_REG_MR;
-	return 0;
+	u_lock(&domain->lock);
+	if (efa_domain_eq(domain)) {
+		ret = -FI_EINVAL;
+	} else {
+		domain->tells_mrs = flags & FI_REG_MR;
+		/* release: edge eq-bound */
+		atomic_store_explicit(&domain->eq, efa_eq_get(bfid),
+				      memory_order_release);
+	}
+	u_unlock(&domain->lock);
+	return ret;
 }
 
 static int domain_scalable_ep(struct fid_domain *domain, struct fi_info *info,

@@ -26,8 +26,8 @@
 
 #define ERRORS_MAX 64
 
-struct event {
-	STAILQ_ENTRY(event) link;
+struct efa_event {
+	STAILQ_ENTRY(efa_event) link;
 	bool error; /* data is a struct error */
 	uint32_t event;
 	size_t len; /* bytes of data */
@@ -49,7 +49,7 @@ struct efa_eq {
 	int fd; /* -1: none */
 	pthread_mutex_t lock; /* of the list */
 	pthread_cond_t cond; /* fired when an event was added */
-	STAILQ_HEAD(, event) events;
+	STAILQ_HEAD(, efa_event) events;
 	unsigned int nerrors; /* of events */
 	char err_text[EFA_ERR_TEXT]; /* of the last error read */
 	_Atomic int refs; /* domains and endpoints it is bound to */
@@ -98,7 +98,7 @@ static void fd_set_readable(struct efa_eq *eq, bool readable)
 		eventfd_read(eq->fd, &value);
 }
 
-static void put(struct efa_eq *eq, struct event *event)
+static void put(struct efa_eq *eq, struct efa_event *event)
 {
 	if (STAILQ_EMPTY(&eq->events))
 		fd_set_readable(eq, true);
@@ -108,7 +108,7 @@ static void put(struct efa_eq *eq, struct event *event)
 
 static void drop_first(struct efa_eq *eq)
 {
-	struct event *event = STAILQ_FIRST(&eq->events);
+	struct efa_event *event = STAILQ_FIRST(&eq->events);
 
 	STAILQ_REMOVE_HEAD(&eq->events, link);
 	if (STAILQ_EMPTY(&eq->events))
@@ -144,7 +144,7 @@ static ssize_t put_err_data(struct efa_eq *eq, struct fi_eq_err_entry *entry)
 static ssize_t take(struct efa_eq *eq, uint32_t *out, void *buf, size_t len,
 		    uint64_t flags)
 {
-	struct event *event = STAILQ_FIRST(&eq->events);
+	struct efa_event *event = STAILQ_FIRST(&eq->events);
 	size_t bytes;
 
 	if (!event)
@@ -164,7 +164,7 @@ static ssize_t take(struct efa_eq *eq, uint32_t *out, void *buf, size_t len,
 static ssize_t take_error(struct efa_eq *eq, struct fi_eq_err_entry *entry,
 			  uint64_t flags)
 {
-	struct event *event = STAILQ_FIRST(&eq->events);
+	struct efa_event *event = STAILQ_FIRST(&eq->events);
 	struct error error;
 	ssize_t bytes;
 
@@ -220,7 +220,7 @@ void efa_eq_report(struct efa_eq *eq, struct fid *fid, uint32_t number,
 		.err = efa_err_of(number),
 		.prov_errno = (int)number,
 	};
-	struct event *event = malloc(sizeof(*event) + sizeof(error));
+	struct efa_event *event = malloc(sizeof(*event) + sizeof(error));
 
 	if (!event)
 		return;
@@ -237,34 +237,41 @@ void efa_eq_report(struct efa_eq *eq, struct fid *fid, uint32_t number,
 	free(event);
 }
 
-int efa_eq_tell(struct efa_eq *eq, uint32_t number, const void *buf, size_t len)
+struct efa_event *efa_event_new(uint32_t number, const void *data, size_t len)
 {
-	struct event *event = malloc(sizeof(*event) + len);
+	struct efa_event *event = malloc(sizeof(*event) + len);
 
 	if (!event)
-		return -FI_ENOMEM;
+		return NULL;
 	event->error = false;
 	event->event = number;
 	event->len = len;
-	memcpy(event->data, buf, len);
+	memcpy(event->data, data, len);
+	return event;
+}
+
+void efa_eq_tell(struct efa_eq *eq, struct efa_event *event)
+{
 	pthread_mutex_lock(&eq->lock);
 	put(eq, event);
 	pthread_mutex_unlock(&eq->lock);
-	return 0;
 }
 
 static ssize_t eq_write(struct fid_eq *fid, uint32_t number, const void *buf,
 			size_t len, uint64_t flags)
 {
 	struct efa_eq *eq = eq_of(fid);
-	int ret;
+	struct efa_event *event;
 
 	if (!(eq->flags & FI_WRITE))
 		return -FI_EINVAL;
 	if (flags)
 		return -FI_EBADFLAGS;
-	ret = efa_eq_tell(eq, number, buf, len);
-	return ret ? ret : (ssize_t)len;
+	event = efa_event_new(number, buf, len);
+	if (!event)
+		return -FI_ENOMEM;
+	efa_eq_tell(eq, event);
+	return (ssize_t)len;
 }
 
 static struct timespec deadline_after(int ms)
@@ -322,7 +329,7 @@ static int eq_control(struct fid *fid, int command, void *arg)
 
 static void eq_free(struct efa_eq *eq)
 {
-	struct event *event;
+	struct efa_event *event;
 
 	while ((event = STAILQ_FIRST(&eq->events))) {
 		STAILQ_REMOVE_HEAD(&eq->events, link);

@@ -8,14 +8,16 @@
 #include "fi/efa.h"
 
 struct efa_eq;
+struct efa_event;
 
 int efa_eq_open(struct fid_fabric *fabric, struct fi_eq_attr *attr,
 		struct fid_eq **eq, void *context);
 /* 0: may sleep on its fd; -FI_EAGAIN: an event waits. */
 int efa_eq_trywait(struct fid *eq);
-/* Adds an event. -FI_ENOMEM. */
-int efa_eq_tell(struct efa_eq *eq, uint32_t event, const void *data,
-		size_t len);
+/* An event of a number, with a copy of data. NULL: no memory. */
+struct efa_event *efa_event_new(uint32_t number, const void *data, size_t len);
+/* Adds it; it is the queue's. One that is not told goes by free(). */
+void efa_eq_tell(struct efa_eq *eq, struct efa_event *event);
 /*
  * Reports an error that belongs to no operation of fid: number is its
  * prov_errno, text tells who and where. Dropped while too many wait.

@@ -114,7 +114,7 @@ static size_t describe(const struct rdm_comp *comp, char *buf, size_t len)
 /* The endpoint's lock is held. Without an event queue the log is all. */
 U_COLD void efa_ep_report(struct efa_ep *ep)
 {
-	struct efa_eq *eq = ep->eq ? ep->eq : ep->domain->eq;
+	struct efa_eq *eq = ep->eq ? ep->eq : efa_domain_eq(ep->domain);
 	struct rdm_refusal refusal;
 	struct dev_addr self;
 	char text[EFA_ERR_TEXT];

@@ -96,31 +96,30 @@ static uint32_t access_of(uint64_t access)
 	       (access & FI_REMOTE_WRITE ? DEV_REMOTE_WRITE : 0);
 }
 
-/* It is ready before the call returns; who asked for it hears so as well. */
-static int tell_ready(struct efa_mr *mr)
+/* Who is told of regions that are ready; NULL: nobody. */
+static struct efa_eq *listener(const struct efa_domain *domain)
+{
+	struct efa_eq *eq = efa_domain_eq(domain);
+
+	return eq && domain->tells_mrs ? eq : NULL;
+}
+
+static struct efa_event *ready_event(struct efa_mr *mr)
 {
 	const struct fi_eq_entry entry = {
 		.fid = &mr->fid.fid,
 		.context = mr->fid.fid.context,
 	};
 
-	return efa_eq_tell(mr->domain->eq, FI_MR_COMPLETE, &entry,
-			   sizeof(entry));
+	return efa_event_new(FI_MR_COMPLETE, &entry, sizeof(entry));
 }
 
-static int mr_open(struct fid *fid, const struct iovec *range, uint64_t access,
-		   uint64_t flags, void *context, struct fid_mr **out)
+static int mr_new(struct efa_domain *domain, const struct iovec *range,
+		  uint64_t access, void *context, struct efa_mr **out)
 {
-	struct efa_domain *domain =
-		u_container_of(fid, struct efa_domain, fid.fid);
-	struct efa_mr *mr;
+	struct efa_mr *mr = calloc(1, sizeof(*mr));
 	int ret;
 
-	if (flags & EFA_MR_DMABUF)
-		return -FI_EOPNOTSUPP;
-	if (flags & ~IGNORED_FLAGS)
-		return -FI_EBADFLAGS;
-	mr = calloc(1, sizeof(*mr));
 	if (!mr)
 		return -FI_ENOMEM;
 	ret = dev_mr_open(domain->dev, range->iov_base, range->iov_len,
@@ -130,21 +129,48 @@ static int mr_open(struct fid *fid, const struct iovec *range, uint64_t access,
 		return ret;
 	}
 	mr->domain = domain;
-	mr->fid.fid.context = context;
-	if (domain->tells_mrs) {
-		ret = tell_ready(mr);
-		if (ret) {
-			dev_mr_close(mr->dev);
-			free(mr);
-			return ret;
-		}
-	}
 	mr->fid.fid.fclass = FI_CLASS_MR;
+	mr->fid.fid.context = context;
 	mr->fid.fid.ops = &mr_fi_ops;
 	mr->fid.mem_desc = mr->dev;
 	mr->fid.key = mr->dev->key;
+	*out = mr;
+	return 0;
+}
+
+/*
+ * A region is ready before the call returns; who asked for it hears so as well,
+ * and may use and close it before we are back: that is the last of all.
+ */
+static int mr_open(struct fid *fid, const struct iovec *range, uint64_t access,
+		   uint64_t flags, void *context, struct fid_mr **out)
+{
+	struct efa_domain *domain =
+		u_container_of(fid, struct efa_domain, fid.fid);
+	struct efa_eq *eq = listener(domain);
+	struct efa_event *event = NULL;
+	struct efa_mr *mr;
+	int ret;
+
+	if (flags & EFA_MR_DMABUF)
+		return -FI_EOPNOTSUPP;
+	if (flags & ~IGNORED_FLAGS)
+		return -FI_EBADFLAGS;
+	ret = mr_new(domain, range, access, context, &mr);
+	if (ret)
+		return ret;
+	if (eq) {
+		event = ready_event(mr);
+		if (!event) {
+			dev_mr_close(mr->dev);
+			free(mr);
+			return -FI_ENOMEM;
+		}
+	}
 	atomic_fetch_add(&domain->refs, 1);
 	*out = &mr->fid;
+	if (event)
+		efa_eq_tell(eq, event);
 	return 0;
 }
 

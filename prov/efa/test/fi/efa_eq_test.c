@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "fi/efa_eq.h"
@@ -174,6 +176,98 @@ static void mr_reg__is_an_event(void **state)
 	fixture_close(&f);
 }
 
+#define REGIONS 20000
+
+static struct fid_mr *region[REGIONS];
+static _Atomic uint32_t bad;
+
+/* Who hears of a region may use it, and close it, at once. */
+static void *close_regions(void *arg)
+{
+	struct fid_eq *of = arg;
+	struct fi_eq_entry entry;
+	uint32_t event;
+
+	for (int i = 0; i < REGIONS; i++) {
+		while (fi_eq_read(of, &event, &entry, sizeof(entry), 0) !=
+		       sizeof(entry))
+			;
+		if (event != FI_MR_COMPLETE || entry.fid != &region[i]->fid ||
+		    entry.fid->fclass != FI_CLASS_MR || !entry.fid->ops ||
+		    !fi_mr_key(region[i]) || !fi_mr_desc(region[i]))
+			bad++;
+		else
+			bad += fi_close(entry.fid) != 0;
+	}
+	return NULL;
+}
+
+static void mr_reg__is_told_when_all_of_it_is_there(void **state)
+{
+	struct fi_eq_attr attr = { .wait_obj = FI_WAIT_NONE };
+	struct fixture f;
+	pthread_t thread;
+	uint8_t byte;
+
+	fixture_open(&f,
+		     &(struct fixture_config){ .threading = FI_THREAD_SAFE });
+	assert_int_equal(fi_eq_open(f.fabric, &attr, &f.eq, NULL), 0);
+	assert_int_equal(fi_domain_bind(f.domain, &f.eq->fid, FI_REG_MR), 0);
+	bad = 0;
+	pthread_create(&thread, NULL, close_regions, f.eq);
+	for (int i = 0; i < REGIONS; i++)
+		assert_int_equal(fi_mr_reg(f.domain, &byte, 1, FI_SEND, 0, 0, 0,
+					   &region[i], NULL),
+				 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(bad, 0);
+	fixture_close(&f);
+}
+
+static _Atomic bool stop;
+
+static void *register_on(void *arg)
+{
+	struct fid_mr *mr;
+	uint8_t byte;
+
+	while (!stop) {
+		if (fi_mr_reg(arg, &byte, 1, FI_SEND, 0, 0, 0, &mr, NULL) ||
+		    fi_close(&mr->fid))
+			bad++;
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* A queue may be bound while regions are made, which are told from then on. */
+static void bind__beside_mr_reg(void **state)
+{
+	struct fi_eq_attr attr = { .wait_obj = FI_WAIT_NONE };
+	struct fi_eq_entry entry;
+	struct fixture f;
+	pthread_t thread;
+	uint32_t event;
+
+	fixture_open(&f,
+		     &(struct fixture_config){ .threading = FI_THREAD_SAFE });
+	assert_int_equal(fi_eq_open(f.fabric, &attr, &f.eq, NULL), 0);
+	bad = 0;
+	stop = false;
+	pthread_create(&thread, NULL, register_on, f.domain);
+	usleep(1000);
+	assert_int_equal(fi_domain_bind(f.domain, &f.eq->fid, FI_REG_MR), 0);
+	assert_int_equal(fi_eq_sread(f.eq, &event, &entry, sizeof(entry), -1,
+				     0),
+			 sizeof(entry));
+	assert_int_equal(event, FI_MR_COMPLETE);
+	stop = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(bad, 0);
+	assert_int_equal(fi_domain_bind(f.domain, &f.eq->fid, 0), -FI_EINVAL);
+	fixture_close(&f);
+}
+
 /* Peers cause errors: what nobody reads must not grow for ever. */
 static void readerr__of_too_many(void **state)
 {
@@ -312,6 +406,8 @@ int main(void)
 		cmocka_unit_test(readerr__in_turn),
 		cmocka_unit_test(readerr__nothing_behind_an_old_entry),
 		cmocka_unit_test(mr_reg__is_an_event),
+		cmocka_unit_test(mr_reg__is_told_when_all_of_it_is_there),
+		cmocka_unit_test(bind__beside_mr_reg),
 		cmocka_unit_test(readerr__of_too_many),
 		cmocka_unit_test(read__into_too_little_loses_nothing),
 		cmocka_unit_test(write__must_have_been_asked_for),
