@@ -9,6 +9,7 @@
 #ifndef FI_EXT_EFA_H
 #define FI_EXT_EFA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rdma/fabric.h>
@@ -75,6 +76,13 @@ struct fi_efa_mr_attr {
 
 struct fi_efa_ops_domain {
 	int (*query_mr)(struct fid_mr *mr, struct fi_efa_mr_attr *attr);
+};
+
+/* fi_open_ops() of a fabric: what no version number tells. */
+#define FI_EFA_FEATURE_OPS "efa feature ops"
+
+struct fi_efa_feature_ops {
+	bool (*query)(const char *feature);
 };
 
 #endif

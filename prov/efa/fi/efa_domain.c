@@ -193,6 +193,9 @@ static struct fi_efa_ops_domain ext_ops = {
 static int domain_ops_open(struct fid *fid, const char *name, uint64_t flags,
 			   void **ops, void *context)
 {
+	/* Of a card that a GPU drives by itself. */
+	if (strcmp(name, "efa gda ops") == 0)
+		return -FI_EOPNOTSUPP;
 	if (strcmp(name, FI_EFA_DOMAIN_OPS) != 0)
 		return -FI_EINVAL;
 	*ops = &ext_ops;

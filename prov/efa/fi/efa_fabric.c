@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <rdma/fi_ext_efa.h>
+
 /*
  * A child of a fork has memory of its own, but shares rings, sockets and epolls
  * with its parent, locks may be held by threads that it has not, and peers
@@ -81,12 +83,41 @@ static int fabric_domain2(struct fid_fabric *fabric, struct fi_info *info,
 	return efa_domain_open(fabric, info, domain, context);
 }
 
+/*
+ * Of efa-direct: a list of two pieces may lie in memory of two kinds. Here all
+ * of it is the host's, so none is taken for another.
+ */
+static bool direct_has(const char *feature)
+{
+	return strcmp(feature, "mixed_hmem_iov") == 0;
+}
+
+static bool has_none(const char *feature)
+{
+	return false;
+}
+
+static struct fi_efa_feature_ops direct_features = { .query = direct_has };
+static struct fi_efa_feature_ops no_features = { .query = has_none };
+
+static int fabric_ops_open(struct fid *fid, const char *name, uint64_t flags,
+			   void **ops, void *context)
+{
+	const struct efa_fabric *fabric =
+		u_container_of(fid, struct efa_fabric, fid.fid);
+
+	if (strcmp(name, FI_EFA_FEATURE_OPS) != 0)
+		return -FI_EINVAL;
+	*ops = fabric->direct ? &direct_features : &no_features;
+	return 0;
+}
+
 static struct fi_ops fabric_fi_ops = {
 	.size = sizeof(struct fi_ops),
 	.close = fabric_close,
 	.bind = efa_nosys_bind,
 	.control = efa_nosys_control,
-	.ops_open = efa_nosys_ops_open,
+	.ops_open = fabric_ops_open,
 	.tostr = efa_nosys_tostr,
 	.ops_set = efa_nosys_ops_set,
 };

@@ -19,7 +19,7 @@ int efa_nosys_control(struct fid *fid, int command, void *arg)
 	return -FI_ENOSYS;
 }
 
-/* Only domains have a table, so any name is a wrong one. */
+/* Of what has no table: whatever the name, there is none that it could be. */
 int efa_nosys_ops_open(struct fid *fid, const char *name, uint64_t flags,
 		       void **ops, void *context)
 {

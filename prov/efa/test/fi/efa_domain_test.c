@@ -82,6 +82,35 @@ static void domain__what_is_not_there(void **state)
 	assert_int_equal(fi_open_ops(&domain->fid, "no such ops", 0, &ops,
 				     NULL),
 			 -FI_EINVAL);
+	/* Known, and not here. */
+	assert_int_equal(fi_open_ops(&domain->fid, "efa gda ops", 0, &ops,
+				     NULL),
+			 -FI_EOPNOTSUPP);
+}
+
+/* Plugins ask before they send from two pieces of memory. */
+static void fabric__features(void **state)
+{
+	struct fi_fabric_attr attr = { .name = (char *)"efa-direct",
+				       .api_version = FI_VERSION(1, 17) };
+	struct fi_efa_feature_ops *ops;
+	struct fid_fabric *direct;
+
+	assert_int_equal(fi_open_ops(&fabric->fid, FI_EFA_FEATURE_OPS, 0,
+				     (void **)&ops, NULL),
+			 0);
+	assert_false(ops->query("mixed_hmem_iov"));
+	assert_int_equal(efa_fabric_open(&attr, &direct, NULL), 0);
+	assert_int_equal(fi_open_ops(&direct->fid, FI_EFA_FEATURE_OPS, 0,
+				     (void **)&ops, NULL),
+			 0);
+	assert_true(ops->query("mixed_hmem_iov"));
+	assert_false(ops->query("mixed_hmem_io"));
+	assert_false(ops->query(""));
+	assert_int_equal(fi_open_ops(&direct->fid, "efa domain ops", 0,
+				     (void **)&ops, NULL),
+			 -FI_EINVAL);
+	assert_int_equal(fi_close(&direct->fid), 0);
 }
 
 static void locks__follow_the_threading_model(void **state)
@@ -391,6 +420,7 @@ int main(void)
 		TEST(domain__two_of_one_device),
 		TEST(domain__of_no_device),
 		TEST(domain__what_is_not_there),
+		TEST(fabric__features),
 		TEST(locks__follow_the_threading_model),
 		TEST(av__types),
 		TEST(av__shared_and_asynchronous_are_refused),
