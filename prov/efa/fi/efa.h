@@ -407,6 +407,9 @@ int efa_handle_set_flags(struct efa_handle *handle, uint64_t flags);
 /* Flags of a transmit call that cannot be served; FI_FENCE only by RDM. */
 #define EFA_TX_REFUSED (FI_TRIGGER | FI_COMMIT_COMPLETE)
 
+/* What the peer has to answer: not where nothing comes back. */
+#define EFA_TX_ANSWERED (FI_DELIVERY_COMPLETE | FI_MATCH_COMPLETE)
+
 /* efa_msg.c: why flags are refused; efa_tx_check() of those and of FI_FENCE. */
 int efa_refusal(uint64_t flags);
 int efa_tx_hold(struct efa_ep *ep, uint64_t flags, fi_addr_t to);
@@ -433,7 +436,7 @@ static inline uint32_t efa_tx_flags(const struct efa_ep *ep, uint64_t flags)
 		out |= RDM_DATA;
 	if (flags & FI_INJECT)
 		out |= RDM_INJECT;
-	else if (flags & (FI_DELIVERY_COMPLETE | FI_MATCH_COMPLETE))
+	else if (flags & EFA_TX_ANSWERED)
 		out |= RDM_DELIVERY;
 	return out;
 }

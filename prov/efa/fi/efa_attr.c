@@ -35,7 +35,7 @@
 
 #define TX_OP_FLAGS                                       \
 	(FI_INJECT | FI_COMPLETION | FI_INJECT_COMPLETE | \
-	 FI_TRANSMIT_COMPLETE | FI_DELIVERY_COMPLETE)
+	 FI_TRANSMIT_COMPLETE | EFA_TX_ANSWERED)
 #define RX_OP_FLAGS (FI_COMPLETION | FI_MULTI_RECV)
 
 /* ---- what cannot be kept ------------------------------------------------- */
@@ -401,7 +401,7 @@ static bool match_tx(struct fi_info *info, const struct fi_tx_attr *hint)
 	if (!hint)
 		return true;
 	if (info->ep_attr->type == FI_EP_DGRAM)
-		op_flags &= ~FI_DELIVERY_COMPLETE;
+		op_flags &= ~EFA_TX_ANSWERED;
 	if (!has_bits(info, "tx_attr->caps", hint->caps, tx->caps,
 		      FI_TYPE_CAPS) ||
 	    !has_bits(info, "tx_attr->op_flags", hint->op_flags, op_flags,

@@ -107,12 +107,18 @@ bool efa_kind_is_automatic(enum efa_kind kind, const struct dev_info *dev)
 	       (dev->caps & DEV_CAP_RNR_RETRY);
 }
 
+/* A sender can be told by his whole address only. */
+static uint64_t thin_caps(const struct dev_info *dev)
+{
+	return THIN_CAPS | (dev->caps & DEV_CAP_QKEY ? FI_SOURCE_ERR : 0);
+}
+
 static void fill_direct(struct fi_info *info, const struct dev_info *dev,
 			const struct fi_info *hints)
 {
 	bool rma = direct_has_rma(dev, hints);
 
-	info->caps = THIN_CAPS | (rma ? RMA_CAPS : 0);
+	info->caps = thin_caps(dev) | (rma ? RMA_CAPS : 0);
 	info->mode = FI_CONTEXT2;
 	info->tx_attr->mode = FI_CONTEXT2;
 	if (hints)
@@ -136,11 +142,9 @@ static void fill_direct(struct fi_info *info, const struct dev_info *dev,
 
 static void fill_dgram(struct fi_info *info, const struct dev_info *dev)
 {
-	info->caps = THIN_CAPS;
+	info->caps = thin_caps(dev);
 	info->domain_attr->threading = FI_THREAD_DOMAIN;
 	info->domain_attr->resource_mgmt = FI_RM_DISABLED;
-	if (dev->caps & DEV_CAP_QKEY)
-		info->caps |= FI_SOURCE_ERR;
 	info->mode = FI_MSG_PREFIX;
 	info->tx_attr->mode = FI_MSG_PREFIX;
 	info->rx_attr->mode = FI_MSG_PREFIX;

@@ -172,7 +172,7 @@ static void written(struct efa_thin *thin, struct efa_thin_op *op,
 	};
 
 	if (thin->ep->caps & FI_SOURCE)
-		efa_thin_source(thin, wc->source, false, &comp);
+		efa_thin_source(thin, wc->source, true, &comp);
 	if (op) {
 		finish(thin, op, &comp);
 		return;

@@ -55,9 +55,8 @@ static ssize_t thin_sendmsg(struct fid_ep *fid, const struct fi_msg *msg,
 	struct efa_ep *ep = efa_ep_of(fid);
 	uint64_t refused = EFA_TX_REFUSED | FI_FENCE;
 
-	/* Where nothing comes back nobody can know. */
 	if (ep->domain->kind == EFA_DGRAM)
-		refused |= FI_DELIVERY_COMPLETE;
+		refused |= EFA_TX_ANSWERED;
 	if (flags & refused)
 		return efa_refusal(flags);
 	return efa_thin_send(ep, msg->msg_iov, msg->desc, msg->iov_count,

@@ -426,6 +426,9 @@ static void order__sas_and_no_other(void **state)
 
 static void op_flags__come_back(void **state)
 {
+	hints->tx_attr->op_flags = FI_MATCH_COMPLETE;
+	assert_int_equal(get(), 0);
+	assert_int_equal(info->tx_attr->op_flags, FI_MATCH_COMPLETE);
 	hints->tx_attr->op_flags = FI_COMPLETION | FI_DELIVERY_COMPLETE;
 	hints->rx_attr->op_flags = FI_COMPLETION | FI_MULTI_RECV;
 	assert_int_equal(get(), 0);
@@ -433,6 +436,21 @@ static void op_flags__come_back(void **state)
 	assert_int_equal(info->rx_attr->op_flags, hints->rx_attr->op_flags);
 	hints->tx_attr->op_flags = FI_COMMIT_COMPLETE;
 	assert_int_equal(get(), -FI_ENODATA);
+}
+
+/* Where nothing comes back nobody can know. */
+static void op_flags__of_datagrams(void **state)
+{
+	static const uint64_t refused[] = { FI_DELIVERY_COMPLETE,
+					    FI_MATCH_COMPLETE };
+
+	hints->ep_attr->type = FI_EP_DGRAM;
+	hints->tx_attr->op_flags = FI_COMPLETION | FI_TRANSMIT_COMPLETE;
+	assert_int_equal(get(), 0);
+	for (size_t i = 0; i < u_array_size(refused); i++) {
+		hints->tx_attr->op_flags = refused[i];
+		assert_int_equal(get(), -FI_ENODATA);
+	}
 }
 
 static void ep__types_and_protocols(void **state)
@@ -491,6 +509,7 @@ int main(void)
 		TEST(order__of_atomics),
 		TEST(order__sas_and_no_other),
 		TEST(op_flags__come_back),
+		TEST(op_flags__of_datagrams),
 		TEST(ep__types_and_protocols),
 		TEST(addr_format__of_others),
 	};

@@ -128,6 +128,8 @@ static void sendv__gathers_behind_the_prefix(void **state)
 	fixture_entry(&f, 0);
 	assert_int_equal(fi_sendmsg(f.ep[0], &msg, FI_DELIVERY_COMPLETE),
 			 -FI_EOPNOTSUPP);
+	assert_int_equal(fi_sendmsg(f.ep[0], &msg, FI_MATCH_COMPLETE),
+			 -FI_EOPNOTSUPP);
 }
 
 static void buffers__without_room_for_the_prefix(void **state)

@@ -77,6 +77,15 @@ static void info__of_software(void **state)
 	assert_int_equal(info->rx_attr->iov_limit, 1);
 }
 
+/* Where the device tells the whole address of a sender. */
+static void source_err__is_given_when_asked_for(void **state)
+{
+	hints->caps = FI_MSG | FI_SOURCE | FI_SOURCE_ERR;
+	assert_int_equal(get(), 0);
+	assert_true(info->caps & FI_SOURCE_ERR);
+	assert_true(info->rx_attr->caps & FI_SOURCE_ERR);
+}
+
 static void hints__without_a_fabric_get_efa_first(void **state)
 {
 	free(hints->fabric_attr->name);
@@ -298,6 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(info__of_software),
+		TEST(source_err__is_given_when_asked_for),
 		TEST(hints__without_a_fabric_get_efa_first),
 		TEST(hints__that_leave_it_out),
 		TEST(hints__without_rma_are_measured_by_a_packet),

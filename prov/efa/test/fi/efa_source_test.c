@@ -57,7 +57,7 @@ static struct fi_cq_err_entry expect_stranger(void)
 }
 
 /* He becomes known by what the entry told, and then has a name. */
-static void get_acquainted(const void *err_data)
+static void get_acquainted_by(const void *err_data, size_t len)
 {
 	struct fi_cq_tagged_entry entry;
 	fi_addr_t addr, src = 99;
@@ -66,13 +66,18 @@ static void get_acquainted(const void *err_data)
 	assert_int_equal(fi_av_insert(f.av, err_data, 1, &addr, 0, NULL), 1);
 	assert_int_equal(
 		fi_recv(f.ep[1], in, sizeof(in), NULL, FI_ADDR_UNSPEC, &rx), 0);
-	assert_int_equal(fi_inject(f.ep[0], out, PREFIX + 8, f.addr[1]), 0);
+	assert_int_equal(fi_inject(f.ep[0], out, len, f.addr[1]), 0);
 	do {
 		fi_cq_read(f.cq[0], NULL, 0);
 		ret = fi_cq_readfrom(f.cq[1], &entry, 1, &src);
 	} while (ret == -FI_EAGAIN);
 	assert_int_equal(ret, 1);
 	assert_int_equal(src, addr);
+}
+
+static void get_acquainted(const void *err_data)
+{
+	get_acquainted_by(err_data, PREFIX + 8);
 }
 
 static void receive__is_told_with_the_address(void **state)
@@ -264,6 +269,61 @@ static void datagram__is_told_with_the_address(void **state)
 	fixture_close(&f);
 }
 
+#define DIRECT_CAPS (FI_MSG | FI_RMA | FI_SOURCE | FI_SOURCE_ERR)
+
+static void direct__is_told_with_the_address(void **state)
+{
+	struct fi_cq_err_entry entry;
+
+	open_strangers(&(struct fixture_config){ .direct = true,
+						 .caps = DIRECT_CAPS });
+	assert_int_equal(
+		fi_recv(f.ep[1], in, sizeof(in), NULL, FI_ADDR_UNSPEC, &rx), 0);
+	assert_int_equal(fi_senddata(f.ep[0], out, 9, NULL, 33, f.addr[1], &tx),
+			 0);
+	entry = expect_stranger();
+	assert_ptr_equal(entry.op_context, &rx);
+	assert_true(entry.flags == (FI_RECV | FI_MSG | FI_REMOTE_CQ_DATA));
+	assert_int_equal(entry.len, 9);
+	assert_int_equal(entry.data, 33);
+	assert_memory_equal(in, out, 9);
+	get_acquainted_by(entry.err_data, 8);
+	fixture_close(&f);
+}
+
+/* Which the target may tell with a receive, or without. */
+static void direct_write(uint64_t mode)
+{
+	struct fi_cq_err_entry entry;
+	struct fid_mr *mr;
+
+	open_strangers(&(struct fixture_config){
+		.direct = true, .mode = mode, .caps = DIRECT_CAPS });
+	assert_int_equal(fi_mr_reg(f.domain, in, sizeof(in), FI_REMOTE_WRITE, 0,
+				   0, 0, &mr, NULL),
+			 0);
+	if (mode)
+		assert_int_equal(fi_recv(f.ep[1], NULL, 0, NULL, 0, &rx), 0);
+	assert_int_equal(fi_writedata(f.ep[0], out, 9, NULL, 44, f.addr[1],
+				      (uintptr_t)in, fi_mr_key(mr), &tx),
+			 0);
+	entry = expect_stranger();
+	assert_true(entry.flags ==
+		    (FI_RMA | FI_REMOTE_WRITE | FI_REMOTE_CQ_DATA));
+	assert_ptr_equal(entry.op_context, mode ? &rx : NULL);
+	assert_int_equal(entry.data, 44);
+	assert_ptr_equal(fixture_entry(&f, 0).op_context, &tx);
+	fixture_quiet(&f);
+	assert_int_equal(fi_close(&mr->fid), 0);
+	fixture_close(&f);
+}
+
+static void direct_write_with_data__is_told_too(void **state)
+{
+	direct_write(0);
+	direct_write(FI_RX_CQ_DATA);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -280,6 +340,8 @@ int main(void)
 		cmocka_unit_test(counter__counts_a_success),
 		cmocka_unit_test(without_it__there_is_no_error),
 		cmocka_unit_test(datagram__is_told_with_the_address),
+		cmocka_unit_test(direct__is_told_with_the_address),
+		cmocka_unit_test(direct_write_with_data__is_told_too),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup,
