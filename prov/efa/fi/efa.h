@@ -154,7 +154,7 @@ struct efa_domain {
 	_Atomic int refs; /* everything opened in it */
 	struct u_lock lock; /* of the lists, and of those of aliases */
 	LIST_HEAD(, efa_ep) eps; /* enabled ones */
-	LIST_HEAD(, efa_cntr) wide; /* counters that drive all of them */
+	LIST_HEAD(, efa_cntr) wide; /* counters of regions */
 };
 
 /* The queue that is bound, perhaps just then by another thread; NULL. */
@@ -175,8 +175,9 @@ int efa_driver_add(struct efa_driver *driver, struct efa_ep *ep);
 void efa_driver_remove(struct efa_driver *driver, struct efa_ep *ep);
 
 /*
- * Counters of regions drive every endpoint of the domain, as a peer may write
- * through any (efa_domain_wide.c). Joins those there are; 0 or -errno.
+ * Counters of regions drive every endpoint of the domain with FI_RMA_EVENT, as
+ * a peer may write through any (efa_domain_wide.c). Joins those there are; 0 or
+ * -errno.
  */
 int efa_domain_add_ep(struct efa_domain *domain, struct efa_ep *ep);
 /* Harmless where it was never added. */

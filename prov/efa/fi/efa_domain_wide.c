@@ -5,11 +5,17 @@
  *
  * A counter of a memory region is bound to no endpoint, yet looking at it has
  * to make progress: the write that it waits for comes through some endpoint of
- * the domain. So each of those is in its list, however early or late either
- * was opened. The thread of FI_PROGRESS_AUTO drives them all as well.
+ * the domain that has FI_RMA_EVENT. So each of those is in its list, however
+ * early or late either was opened. Others count nothing, and may have no lock
+ * (efa_ep_enable.c). The thread of FI_PROGRESS_AUTO drives them all as well.
  */
 #include "fi/efa.h"
 #include "fi/efa_thin.h"
+
+static int drive_by(struct efa_cntr *cntr, struct efa_ep *ep)
+{
+	return ep->caps & FI_RMA_EVENT ? efa_watch_add(&cntr->watch, ep) : 0;
+}
 
 int efa_domain_add_ep(struct efa_domain *domain, struct efa_ep *ep)
 {
@@ -18,7 +24,7 @@ int efa_domain_add_ep(struct efa_domain *domain, struct efa_ep *ep)
 
 	u_lock(&domain->lock);
 	LIST_FOREACH(cntr, &domain->wide, link) {
-		ret = efa_watch_add(&cntr->watch, ep);
+		ret = drive_by(cntr, ep);
 		if (ret)
 			break;
 	}
@@ -57,7 +63,7 @@ int efa_domain_add_cntr(struct efa_domain *domain, struct efa_cntr *cntr)
 	if (!cntr->wide) {
 		LIST_FOREACH(ep, &domain->eps, link)
 			if (!ret)
-				ret = efa_watch_add(&cntr->watch, ep);
+				ret = drive_by(cntr, ep);
 		LIST_INSERT_HEAD(&domain->wide, cntr, link);
 		cntr->wide = true;
 	}

@@ -83,6 +83,38 @@ static void expect_done(void)
 	assert_int_equal(ret, 1);
 }
 
+/*
+ * An endpoint without the capability is its thread's alone, under some models
+ * without a lock: no counter of a region drives it, early or late.
+ */
+static void cntr__drives_no_endpoint_without_the_capability(void **state)
+{
+	struct fi_info *info = fi_dupinfo(f.info);
+	struct fid_mr *region;
+	struct fid_cntr *late;
+	struct fid_ep *ep;
+
+	info->caps &= ~FI_RMA_EVENT;
+	assert_int_equal(fi_endpoint(f.domain, info, &ep, NULL), 0);
+	assert_int_equal(fi_ep_bind(ep, &f.cq[0]->fid, FI_TRANSMIT | FI_RECV),
+			 0);
+	assert_int_equal(fi_ep_bind(ep, &f.av->fid, 0), 0);
+	assert_int_equal(fi_enable(ep), 0);
+	assert_int_equal(efa_ep_of(ep)->nwatches, 1);
+	assert_int_equal(efa_ep_of(f.ep[0])->nwatches, 3);
+	assert_int_equal(fi_cntr_open(f.domain, NULL, &late, NULL), 0);
+	assert_int_equal(fi_mr_reg(f.domain, local, 8, ACCESS, 0, 0, 0, &region,
+				   NULL),
+			 0);
+	assert_int_equal(fi_mr_bind(region, &late->fid, FI_REMOTE_WRITE), 0);
+	assert_int_equal(efa_ep_of(ep)->nwatches, 1);
+	assert_int_equal(efa_ep_of(f.ep[0])->nwatches, 4);
+	assert_int_equal(fi_close(&region->fid), 0);
+	assert_int_equal(fi_close(&late->fid), 0);
+	assert_int_equal(fi_close(&ep->fid), 0);
+	fi_freeinfo(info);
+}
+
 static void write__counts_where_it_goes(void **state)
 {
 	static const size_t size[] = { 8, 5000, 60000, BYTES };
@@ -200,6 +232,7 @@ static void bind__what_cannot_be(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(cntr__drives_no_endpoint_without_the_capability),
 		T(write__counts_where_it_goes),
 		T(write__with_data_counts_once),
 		T(read__does_not_count),

@@ -25,12 +25,12 @@ static struct fid_cntr *cntr; /* of what endpoint 1 receives */
 static int cq_fd, cntr_fd;
 static char in[64];
 
-static int setup(void **state)
+static void open_with(uint64_t caps)
 {
 	struct fi_cntr_attr attr = { .events = FI_CNTR_EVENTS_COMP,
 				     .wait_obj = FI_WAIT_FD };
 
-	fixture_open(&f, &(struct fixture_config){ .caps = FI_MSG | FI_RMA,
+	fixture_open(&f, &(struct fixture_config){ .caps = caps,
 						   .wait_obj = FI_WAIT_FD,
 						   .threading = FI_THREAD_SAFE,
 						   .disabled = true });
@@ -41,6 +41,18 @@ static int setup(void **state)
 	cq = f.cq[1];
 	assert_int_equal(fi_control(&cq->fid, FI_GETWAIT, &cq_fd), 0);
 	assert_int_equal(fi_control(&cntr->fid, FI_GETWAIT, &cntr_fd), 0);
+}
+
+static int setup(void **state)
+{
+	open_with(FI_MSG | FI_RMA);
+	return 0;
+}
+
+/* Counters of regions drive endpoints that have this. */
+static int setup_events(void **state)
+{
+	open_with(FI_MSG | FI_RMA | FI_RMA_EVENT);
 	return 0;
 }
 
@@ -293,7 +305,9 @@ int main(void)
 		T(trywait__of_two_objects_then_poll),
 		T(read__calls_sleepers_of_other_objects),
 		T(post__calls_who_sleeps),
-		T(read__calls_no_counter_that_is_closed),
+		cmocka_unit_test_setup_teardown(
+			read__calls_no_counter_that_is_closed, setup_events,
+			teardown),
 		T(signal__wakes_all),
 	};
 
