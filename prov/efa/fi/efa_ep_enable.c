@@ -5,12 +5,15 @@
 #include "fi/efa.h"
 #include "fi/efa_thin.h"
 
+#include <time.h>
+
 #include "fi/efa_settings.h"
 #include "util/u_time.h"
 
 /* What peers may wait for at close: acknowledgements, packets still queued. */
 #define DRAIN (2 * U_SEC)
 #define DRAIN_STEP (10 * U_MSEC)
+#define DRAIN_NAP (100 * U_USEC) /* between steps; above a wake-up */
 
 /* ---- operation tables ---------------------------------------------------- */
 
@@ -70,7 +73,6 @@ static void enable_handles(struct efa_ep *ep)
 
 /* ---- lists of who drives it ---------------------------------------------- */
 
-/* Remove is harmless where it was never added. */
 /* What of the program leads to it. */
 static void leave_queues(struct efa_ep *ep)
 {
@@ -82,6 +84,7 @@ static void leave_queues(struct efa_ep *ep)
 			efa_watch_remove(&ep->cntr[use]->watch, ep);
 }
 
+/* Removing is harmless where it was never added. */
 static void leave(struct efa_ep *ep)
 {
 	efa_domain_remove_ep(ep->domain, ep);
@@ -232,6 +235,18 @@ fini_lock:
 	return ret;
 }
 
+/*
+ * Who wants the lock is woken when it is free, and would find it taken again:
+ * a mutex gives no turns.
+ */
+static void make_room(const struct efa_ep *ep)
+{
+	const struct timespec nap = { .tv_nsec = DRAIN_NAP };
+
+	if (ep->lock.on)
+		nanosleep(&nap, NULL);
+}
+
 /* For others, who may want to revoke a region, it is free in between. */
 static bool drain(struct efa_ep *ep)
 {
@@ -243,13 +258,15 @@ static bool drain(struct efa_ep *ep)
 		done = ep->rdm ? rdm_ep_drain(ep->rdm, DRAIN_STEP) :
 				 efa_thin_drain(ep->thin, DRAIN_STEP);
 		efa_ep_unlock(ep);
+		if (!done)
+			make_room(ep);
 	} while (!done && u_now() < end);
 	return done;
 }
 
 /*
- * Regions may be closed as long as there are operations that name them, so it is
- * in the domain until nothing is under way.
+ * Regions may be closed as long as there are operations that name them, so it
+ * is in the domain until nothing is under way.
  */
 void efa_ep_disable(struct efa_ep *ep)
 {

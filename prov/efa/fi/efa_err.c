@@ -152,9 +152,10 @@ static size_t make_err_data(const struct rdm_comp *comp,
 }
 
 /*
- * Since interface 1.5 the caller may bring a buffer, which stays his even if there
- * is nothing to put in; who brings none gets ours, which is good until the next read. Threads that read at once bring one each,
- * so ours is not touched then. Some bring an entry whose err_data was never set.
+ * Since interface 1.5 the caller may bring a buffer, which stays his even if
+ * there is nothing to put in; who brings none gets ours, which is good until
+ * the next read. Threads that read at once bring one each, so ours is not
+ * touched then. Some bring an entry whose err_data was never set.
  */
 static void put_err_data(struct efa_cq *cq, const struct rdm_comp *comp,
 			 struct fi_cq_err_entry *entry)

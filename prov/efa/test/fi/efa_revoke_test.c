@@ -99,21 +99,55 @@ static void mr_close__ends_receives_that_name_it(void **state)
 	teardown();
 }
 
+static _Atomic bool closed;
+
 static void *close_sender(void *unused)
 {
 	(void)unused;
 	assert_int_equal(fi_close(&f.ep[0]->fid), 0);
 	f.ep[0] = NULL;
+	closed = true;
 	return NULL;
+}
+
+static void send_all_that_fits(size_t len, void *desc)
+{
+	int rc = 0;
+
+	for (int i = 0; i < 1000 && !rc; i++)
+		rc = (int)fi_send(f.ep[0], from, len, desc, f.addr[1], NULL);
+	assert_int_equal(rc, -FI_EAGAIN);
+}
+
+/* Which tries to send for two seconds, as its peer does not read at all. */
+static void mr_close__in_turn_with_the_close_of_an_endpoint(void **state)
+{
+	struct fid_mr *mr;
+	pthread_t thread;
+	int n = 0;
+
+	setup(&(struct fixture_config){ .type = FI_EP_RDM,
+					.threading = FI_THREAD_SAFE });
+	message_goes_on();
+	send_all_that_fits(60000, NULL);
+	closed = false;
+	pthread_create(&thread, NULL, close_sender, NULL);
+	while (!closed) {
+		mr = region(to);
+		assert_int_equal(fi_close(&mr->fid), 0);
+		n++;
+		usleep(20000);
+	}
+	pthread_join(thread, NULL);
+	assert_true(n > 5);
+	teardown();
 }
 
 /* An endpoint that is being closed sends on while its peer does not read. */
 static void mr_close__beside_the_close_of_an_endpoint(void **state)
 {
-	const size_t len = 60000;
 	struct fid_mr *mr;
 	pthread_t thread;
-	int rc = 0;
 
 	setup(&(struct fixture_config){ .type = FI_EP_RDM,
 					.threading = FI_THREAD_SAFE });
@@ -122,10 +156,7 @@ static void mr_close__beside_the_close_of_an_endpoint(void **state)
 	from = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	mr = region(from);
-	for (int i = 0; i < 1000 && !rc; i++)
-		rc = (int)fi_send(f.ep[0], from, len, fi_mr_desc(mr), f.addr[1],
-				  NULL);
-	assert_int_equal(rc, -FI_EAGAIN);
+	send_all_that_fits(60000, fi_mr_desc(mr));
 	pthread_create(&thread, NULL, close_sender, NULL);
 	usleep(50000);
 	assert_int_equal(fi_close(&mr->fid), 0);
@@ -391,6 +422,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mr_close__ends_receives_that_name_it),
 		cmocka_unit_test(mr_close__beside_the_close_of_an_endpoint),
+		cmocka_unit_test(
+			mr_close__in_turn_with_the_close_of_an_endpoint),
 		cmocka_unit_test(mr_close__ends_a_long_send),
 		cmocka_unit_test(mr_close__leaves_others_alone),
 		cmocka_unit_test(mr_close__ends_rma_of_efa_direct),
