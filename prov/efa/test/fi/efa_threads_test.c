@@ -147,44 +147,84 @@ static void aliases__opened_and_closed_by_several(void **state)
 	fixture_close(&f);
 }
 
+#define ROUNDS 200
+
+/* An address that endpoint 0 is to send to, plus one; 0: none. */
+static _Atomic fi_addr_t offered;
+static _Atomic bool over;
+
+static void insert_and_remove(const uint8_t name[EFA_ADDR_LEN], bool offer)
+{
+	fi_addr_t addr;
+
+	failed += fi_av_insert(f.av, name, 1, &addr, 0, NULL) != 1;
+	if (offer)
+		offered = addr + 1;
+	while (offered)
+		sched_yield();
+	failed += fi_av_remove(f.av, &addr, 1, 0) != 0;
+}
+
 /* Removes addresses from the vector that the endpoints share. */
 static void *remover(void *arg)
 {
-	uint8_t name[EFA_ADDR_LEN];
-	size_t len = sizeof(name);
-	fi_addr_t addr;
+	uint8_t other[EFA_ADDR_LEN], self[EFA_ADDR_LEN];
+	size_t len = EFA_ADDR_LEN;
 
-	failed += fi_getname(&f.ep[1]->fid, name, &len) != 0;
-	for (int i = 0; i < MESSAGES; i++) {
-		name[16 + i % 2] ^=
-			(uint8_t)(i | 1); /* queue pairs of nobody */
-		failed += fi_av_insert(f.av, name, 1, &addr, 0, NULL) != 1;
-		failed += fi_av_remove(f.av, &addr, 1, 0) != 0;
+	failed += fi_getname(&f.ep[1]->fid, other, &len) != 0;
+	failed += fi_getname(&f.ep[0]->fid, self, &len) != 0;
+	for (int i = 0; i < ROUNDS; i++) {
+		for (int k = 0; k < 10; k++) {
+			/* Queue pairs of nobody. */
+			other[16 + k % 2] ^= (uint8_t)((10 * i + k) | 1);
+			insert_and_remove(other, false);
+		}
+		insert_and_remove(self, true);
 	}
+	over = true;
 	return NULL;
+}
+
+static char buf[2][64];
+
+static void message(int to, fi_addr_t addr)
+{
+	struct fi_cq_tagged_entry entry;
+	bool here = to == 0;
+
+	assert_int_equal(
+		fi_recv(f.ep[to], buf[1], 64, NULL, FI_ADDR_UNSPEC, buf), 0);
+	assert_int_equal(fi_send(f.ep[0], buf[0], 64, NULL, addr, &f), 0);
+	/* It may be removed while the message is under way. */
+	if (here)
+		offered = 0;
+	assert_int_equal(fixture_read(&f, 0, &entry, 1), 1);
+	assert_true(entry.op_context == &f ||
+		    (here && entry.op_context == buf));
+	assert_int_equal(fixture_read(&f, to, &entry, 1), 1);
+	assert_true(entry.op_context == buf ||
+		    (here && entry.op_context == &f));
 }
 
 /* Removing is control: the program need not keep it apart from messages. */
 static void removals(const struct fixture_config *config)
 {
-	struct fi_cq_tagged_entry entry;
-	static char buf[2][64];
 	pthread_t thread;
+	fi_addr_t addr;
 
 	failed = 0;
+	offered = 0;
+	over = false;
 	fixture_open(&f, config);
 	assert_false(f.info->domain_attr->mr_mode & FI_MR_LOCAL &&
 		     !config->direct);
+	assert_int_equal(fi_av_remove(f.av, &f.addr[0], 1, 0), 0);
 	pthread_create(&thread, NULL, remover, NULL);
-	for (int i = 0; i < MESSAGES; i++) {
-		assert_int_equal(fi_recv(f.ep[1], buf[1], 64, NULL,
-					 FI_ADDR_UNSPEC, buf),
-				 0);
-		assert_int_equal(
-			fi_send(f.ep[0], buf[0], 64, NULL, f.addr[1], NULL), 0);
-		assert_int_equal(fixture_read(&f, 1, &entry, 1), 1);
-		assert_ptr_equal(entry.op_context, buf);
-		assert_int_equal(fixture_read(&f, 0, &entry, 1), 1);
+	while (!over) {
+		message(1, f.addr[1]);
+		addr = offered;
+		if (addr)
+			message(0, addr - 1);
 	}
 	pthread_join(thread, NULL);
 	assert_int_equal(failed, 0);
