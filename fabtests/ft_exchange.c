@@ -236,7 +236,7 @@ void ft_idle_check(struct ft *ft)
 	uint64_t now = ft_now();
 
 	/* Who waits for an answer may wait in vain as his question failed. */
-	if (ft->tx_posted || ft->tx_injected)
+	if (ft->ep && (ft->tx_posted || ft->tx_injected))
 		ft_poll_tx(ft);
 	if (ft->child && !ft->child_gone &&
 	    waitpid(ft->child, &ft->child_status, WNOHANG) == ft->child) {
