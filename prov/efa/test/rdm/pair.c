@@ -137,6 +137,33 @@ void pair_shuffle(struct pair *p, unsigned int *seed, bool twice)
 	}
 }
 
+int pair_refuse(struct pair_end *from, uint8_t status)
+{
+	struct dev_record_wr *wr;
+	int n = 0;
+
+	while ((wr = dev_record_take(from->qp))) {
+		dev_record_complete(wr, status);
+		dev_record_free(wr);
+		n++;
+	}
+	return n;
+}
+
+void pair_deliver(struct pair_end *from, struct pair_end *to, int n)
+{
+	struct dev_record_wr *wr;
+
+	while (n-- && (wr = dev_record_take(from->qp))) {
+		dev_record_deliver(wr, true);
+		dev_record_free(wr);
+	}
+	for (int i = 0; i < 8; i++) {
+		rdm_progress(from->ep);
+		rdm_progress(to->ep);
+	}
+}
+
 uint8_t pair_byte(uint32_t n, uint64_t offset)
 {
 	return (uint8_t)(n * 131 + offset * 7 + (offset >> 8) * 13);

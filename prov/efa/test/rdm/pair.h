@@ -54,6 +54,11 @@ void pair_close(struct pair *p);
 void pair_run(struct pair *p);
 void pair_shuffle(struct pair *p, unsigned int *seed, bool twice);
 
+/* Every packet that an end has posted completes with that status; how many. */
+int pair_refuse(struct pair_end *from, uint8_t status);
+/* Up to n of those that an end has posted by now arrive; -1: all. */
+void pair_deliver(struct pair_end *from, struct pair_end *to, int n);
+
 /* How many packets of a type were posted since pair_open(). */
 uint32_t pair_posted(uint8_t type);
 

@@ -19,20 +19,6 @@ static const struct pair_options completing = {
 	.caps = DEV_CAP_READ | DEV_CAP_WRITE,
 };
 
-/* Every packet that `from` has posted completes with that status. */
-static int refuse(struct pair_end *from, uint8_t status)
-{
-	struct dev_record_wr *wr;
-	int n = 0;
-
-	while ((wr = dev_record_take(from->qp))) {
-		dev_record_complete(wr, status);
-		dev_record_free(wr);
-		n++;
-	}
-	return n;
-}
-
 static void rdm_send__unreachable_peer_is_an_error(void **state)
 {
 	static const uint8_t statuses[] = { DEV_NO_QP, DEV_UNREACHABLE,
@@ -48,7 +34,7 @@ static void rdm_send__unreachable_peer_is_an_error(void **state)
 			assert_int_equal(pair_send(&p.a, buf, len, 0, 0, &p),
 					 0);
 			rdm_progress(p.a.ep);
-			refuse(&p.a, statuses[i]);
+			pair_refuse(&p.a, statuses[i]);
 			rdm_progress(p.a.ep);
 			assert_ptr_equal(pair_error(&p.a, statuses[i]).context,
 					 &p);
@@ -77,7 +63,7 @@ static void rdm_rma__unreachable_peer_is_an_error(void **state)
 	op.to = p.a.peer;
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(rdm_rma(p.a.ep, &op), 0);
-		assert_int_equal(refuse(&p.a, DEV_NO_QP), 1);
+		assert_int_equal(pair_refuse(&p.a, DEV_NO_QP), 1);
 		rdm_progress(p.a.ep);
 		pair_error(&p.a, DEV_NO_QP);
 	}
@@ -106,7 +92,7 @@ static void rdm_ctl__lost_answers_are_sent_again(void **state)
 		}
 		rdm_progress(p.b.ep);
 		if (turn % 5) {
-			refuse(&p.b, DEV_UNREACHABLE);
+			pair_refuse(&p.b, DEV_UNREACHABLE);
 		} else if ((wr = dev_record_take(p.b.qp))) {
 			dev_record_deliver(wr, true);
 			dev_record_free(wr);
@@ -136,7 +122,7 @@ static void rdm_ctl__gives_up_after_a_while(void **state)
 	dev_record_run();
 	for (int i = 0; i < 3; i++) {
 		rdm_progress(p.b.ep);
-		refuse(&p.b, DEV_UNREACHABLE);
+		pair_refuse(&p.b, DEV_UNREACHABLE);
 	}
 	rdm_progress(p.b.ep);
 	assert_ptr_equal(pair_error(&p.b, DEV_UNREACHABLE).context, &p);
@@ -165,7 +151,7 @@ static void rdm_ctl__dead_peer_ends_receives(void **state)
 	rdm_progress(p.b.ep);
 	wr = dev_record_peek(p.b.qp);
 	cookie = wr->cookie;
-	refuse(&p.b, DEV_PEER_RESET);
+	pair_refuse(&p.b, DEV_PEER_RESET);
 	rdm_progress(p.b.ep);
 	pair_no_comp(&p.b);
 	dev_record_gone(p.b.qp, cookie);
@@ -175,21 +161,6 @@ static void rdm_ctl__dead_peer_ends_receives(void **state)
 	assert_int_equal(p.b.ep->msgs.taken, 0);
 	assert_int_equal(p.b.ep->rxs.taken, 0);
 	pair_close(&p);
-}
-
-/* Packets that an end has posted by now arrive. */
-static void deliver(struct pair_end *from, struct pair_end *to, int n)
-{
-	struct dev_record_wr *wr;
-
-	while (n-- && (wr = dev_record_take(from->qp))) {
-		dev_record_deliver(wr, true);
-		dev_record_free(wr);
-	}
-	for (int i = 0; i < 8; i++) {
-		rdm_progress(from->ep);
-		rdm_progress(to->ep);
-	}
 }
 
 /*
@@ -207,9 +178,9 @@ static void close_behind_the_rest(struct pair *p, uint8_t *in, size_t len)
 	assert_int_equal(pair_recv(&p->b, &byte, 1, 0, 0, NULL), 0);
 	assert_int_equal(pair_send(&p->a, out, len, 0, 0, NULL), 0);
 	assert_int_equal(pair_send(&p->a, out, 1, 0, RDM_DELIVERY, NULL), 0);
-	deliver(&p->a, &p->b, 2);
-	deliver(&p->b, &p->a, 1); /* CTS */
-	assert_int_equal(refuse(&p->b, DEV_PEER_RESET), 1);
+	pair_deliver(&p->a, &p->b, 2);
+	pair_deliver(&p->b, &p->a, 1); /* CTS */
+	assert_int_equal(pair_refuse(&p->b, DEV_PEER_RESET), 1);
 	rdm_progress(p->b.ep);
 	assert_int_equal(pair_comp(&p->b).len, 1);
 	pair_no_comp(&p->b);
@@ -222,7 +193,7 @@ static void rdm_ctl__what_a_closed_peer_has_sent_is_read(void **state)
 
 	(void)state;
 	close_behind_the_rest(&p, in, sizeof(in));
-	deliver(&p.a, &p.b, -1);
+	pair_deliver(&p.a, &p.b, -1);
 	assert_int_equal(pair_comp(&p.b).len, sizeof(in));
 	pair_check(in, 5, sizeof(in));
 	assert_int_equal(p.b.ep->msgs.taken, 0);
@@ -263,7 +234,7 @@ static void rdm_send__goes_on_once_a_peer_is_reached(void **state)
 			assert_int_equal(pair_send(&p.a, out, len, 0, 0, &p),
 					 0);
 			rdm_progress(p.a.ep);
-			refuse(&p.a, DEV_UNREACHABLE);
+			pair_refuse(&p.a, DEV_UNREACHABLE);
 			rdm_progress(p.a.ep);
 			pair_error(&p.a, DEV_UNREACHABLE);
 		}
@@ -294,7 +265,7 @@ static void rdm_send__goes_on_once_a_friend_is_reached(void **state)
 	pair_shake(&p);
 	pair_fill(out, 6, sizeof(out));
 	assert_int_equal(pair_send(&p.a, in, sizeof(in), 0, 0, NULL), 0);
-	refuse(&p.a, DEV_UNREACHABLE);
+	pair_refuse(&p.a, DEV_UNREACHABLE);
 	rdm_progress(p.a.ep);
 	pair_error(&p.a, DEV_UNREACHABLE);
 	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
@@ -324,9 +295,9 @@ static void rdm_ctl__gives_up_nothing_that_came_early(void **state)
 		assert_int_equal(pair_send(&p.a, &i, 1, 0, 0, NULL), 0);
 	}
 	first = dev_record_take(p.a.qp);
-	deliver(&p.a, &p.b, 1);
+	pair_deliver(&p.a, &p.b, 1);
 	for (int i = 0; i < 3; i++) {
-		refuse(&p.b, DEV_UNREACHABLE);
+		pair_refuse(&p.b, DEV_UNREACHABLE);
 		rdm_progress(p.b.ep);
 	}
 	dev_record_deliver(first, true);
@@ -353,9 +324,9 @@ static void gives_up(bool shaken)
 	assert_int_equal(pair_recv(&p.b, in, sizeof(in), 0, 0, NULL), 0);
 	assert_int_equal(
 		pair_send(&p.a, out, sizeof(out), 0, RDM_DELIVERY, &out), 0);
-	deliver(&p.a, &p.b, 1);
+	pair_deliver(&p.a, &p.b, 1);
 	for (int i = 0; i < 3; i++) {
-		refuse(&p.b, DEV_UNREACHABLE);
+		pair_refuse(&p.b, DEV_UNREACHABLE);
 		rdm_progress(p.b.ep);
 	}
 	pair_error(&p.b, DEV_UNREACHABLE);
