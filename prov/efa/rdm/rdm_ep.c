@@ -198,6 +198,8 @@ static bool is_waiting(const struct rdm_ep *ep)
 static __attribute__((noinline)) void resume(struct rdm_ep *ep)
 {
 	ep->armed = false;
+	/* What goes on may end, and tell who it was from. */
+	rdm_heed(ep);
 	rdm_ctl_resume(ep);
 	sending_resume(ep);
 	rdm_pull_resume(ep);

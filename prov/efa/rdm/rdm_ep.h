@@ -314,7 +314,7 @@ struct rdm_ep {
 	struct rdm_peer ***chunks; /* [nchunks][RDM_PEER_CHUNK] */
 	struct rdm_peer **sources; /* [nsources] */
 	_Atomic uint32_t reach; /* chunks that may be looked into: nchunks, less
-				   after growth; 0: after rdm_heed() */
+				   after growth; 0: none before rdm_heed() */
 	uint32_t nchunks, nsources;
 	struct rdm_keyq by_addr;
 	/* Who is waited for. */

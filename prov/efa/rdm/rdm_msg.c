@@ -66,6 +66,7 @@ void rdm_msg_free(struct rdm_ep *ep, struct rdm_msg *msg)
 void rdm_msg_describe(struct rdm_ep *ep, struct rdm_msg *msg,
 		      struct rdm_comp *comp)
 {
+	rdm_heed(ep); /* our user may have called */
 	*comp = (struct rdm_comp){
 		.len = msg->total,
 		.data = msg->data,

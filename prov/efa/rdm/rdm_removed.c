@@ -9,7 +9,8 @@
  * its owner. Who hears of a new index has heard of what was removed before it:
  * the lock and the reach go with that.
  *
- * To forget too much does no harm, as all is found again by address.
+ * To forget too much costs a message endpoint nothing but a search, as all is
+ * found again by address.
  */
 #include "rdm/rdm_ep.h"
 

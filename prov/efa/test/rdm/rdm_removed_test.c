@@ -105,12 +105,64 @@ static void rdm_ep_removed__index_goes_to_another(void **state)
 	pair_close(&p);
 }
 
+/* One that was claimed before that is not taken for another's. */
+static void rdm_ep_removed__claimed_before(void **state)
+{
+	struct rdm_recv op = { .from = RDM_ADDR_NONE, .context = &op };
+	uint8_t buf[8];
+	struct iovec iov = { buf, 8 };
+	struct pair p;
+
+	(void)state;
+	for (uint32_t discard = 0; discard < 2; discard++) {
+		pair_open(&p, &inlined);
+		pair_shake(&p);
+		assert_int_equal(pair_send(&p.a, buf, 8, 0, 0, NULL), 0);
+		pair_run(&p);
+		op.iov = NULL;
+		op.iovcnt = 0;
+		op.flags = RDM_CLAIM | RDM_COMPLETION;
+		assert_int_equal(rdm_peek(p.b.ep, &op), 0);
+		assert_int_equal(pair_comp(&p.b).source, p.b.peer);
+		assert_int_equal(rdm_av_remove(p.b.av, p.b.peer), 1);
+		rdm_ep_removed(p.b.ep, p.b.peer);
+		op.iov = &iov;
+		op.iovcnt = 1;
+		op.flags |= discard ? RDM_DISCARD : 0;
+		assert_int_equal(rdm_recv(p.b.ep, &op), 0);
+		assert_int_equal(pair_comp(&p.b).source, RDM_ADDR_NONE);
+		pair_close(&p);
+	}
+}
+
+/* Nor one that goes on in a poll that has found nothing. */
+static void rdm_ep_removed__reading_goes_on(void **state)
+{
+	struct pair_options o = { .caps = DEV_CAP_READ };
+	struct pair p;
+
+	(void)state;
+	talk_start(&p, &o);
+	assert_int_equal(pair_send(&p.a, talk_out, TALK_LEN, 0, 0, NULL), 0);
+	pair_run(&p);
+	dev_record_set_room(p.b.dev, 0);
+	assert_int_equal(pair_recv(&p.b, talk_in, TALK_LEN, 0, 0, NULL), 0);
+	assert_int_equal(rdm_av_remove(p.b.av, p.b.peer), 1);
+	rdm_ep_removed(p.b.ep, p.b.peer);
+	dev_record_set_room(p.b.dev, -1);
+	rdm_progress(p.b.ep);
+	assert_int_equal(pair_comp(&p.b).source, RDM_ADDR_NONE);
+	pair_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rdm_ep_removed__numbers_go_on),
 		cmocka_unit_test(rdm_ep_removed__more_than_are_noted),
 		cmocka_unit_test(rdm_ep_removed__index_goes_to_another),
+		cmocka_unit_test(rdm_ep_removed__claimed_before),
+		cmocka_unit_test(rdm_ep_removed__reading_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
