@@ -22,6 +22,10 @@ U_COLD void rdm_bare_meet(struct rdm_ep *ep, struct rdm_peer *peer,
 	if (peer->bare || !(pkt->features & RDM_FEATURE_USER_QP) ||
 	    !(pkt->flags & RDM_PKT_USER_QP))
 		return;
+	if (!pkt->aux || pkt->aux > UINT16_MAX) {
+		ep->stats.bad_packets++;
+		return;
+	}
 	addr.qpn = pkt->aux;
 	addr.qkey = pkt->aux2;
 	if (dev_ah_open(ep->qp, &addr, u_pool_id(peer), &peer->bare))

@@ -134,12 +134,29 @@ static void rdm_bare__others_get_headers(void **state)
 	talk_end(&p);
 }
 
+/* What cannot be a queue pair is counted, each time that it is named. */
+static void rdm_bare_meet__judges_the_queue_pair(void **state)
+{
+	static const uint32_t qpns[] = { 0, 65536, UINT32_MAX };
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, &talk_completing);
+	for (size_t i = 0; i < u_array_size(qpns); i++) {
+		be_bare(&p, qpns[i], 4711);
+		assert_null(rdm_peer_at(p.a.ep, p.a.peer)->bare);
+		assert_int_equal(p.a.ep->stats.bad_packets, i + 1);
+	}
+	pair_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rdm_bare__messages_are_payload_alone),
 		cmocka_unit_test(rdm_bare__first_messages_wait),
 		cmocka_unit_test(rdm_bare__others_get_headers),
+		cmocka_unit_test(rdm_bare_meet__judges_the_queue_pair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
