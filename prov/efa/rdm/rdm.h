@@ -255,7 +255,8 @@ int rdm_ep_open(const struct rdm_ep_config *config, struct rdm_ep **ep);
 
 /*
  * Gives what peers still wait for (queued packets, acknowledgements) up to
- * timeout ns to get out, polling. True when nothing is left.
+ * timeout ns to get out, polling. True when nothing is left, but for what
+ * peers are owed that cannot be reached.
  */
 bool rdm_ep_drain(struct rdm_ep *ep, uint64_t timeout);
 

@@ -14,10 +14,13 @@
  * may wait for one of them: so it comes after 1, 2, 4, 8, 16 seconds and then
  * every 16, and none while one is under way.
  *
+ * So does, of any device, a peer that is owed something (rdm_ctl.c): when it can
+ * be reached again it is told.
+ *
  * Who posted a receive and has nothing of its message waits for nobody that we
  * know of.
  */
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_ctl.h"
 
 #include "util/u_time.h"
 
@@ -68,14 +71,13 @@ static bool serve_awaits(const struct rdm_serve *serve)
 	return !serve->reading && !serve->queued && !serve->dead;
 }
 
-static U_COLD void look(struct rdm_ep *ep)
+static U_COLD void look_at_operations(struct rdm_ep *ep)
 {
 	struct rdm_serve *serve;
 	struct rdm_msg *msg;
 	struct rdm_tx *tx;
 	uint32_t cursor = 0;
 
-	ep->looks++;
 	while ((tx = u_pool_next(&ep->txs, &cursor)))
 		if (tx_awaits(tx))
 			awaited(ep, tx->peer);
@@ -89,15 +91,30 @@ static U_COLD void look(struct rdm_ep *ep)
 			awaited(ep, serve->peer);
 }
 
+static U_COLD void look_at_owed(struct rdm_ep *ep)
+{
+	struct rdm_peer *peer;
+	uint32_t cursor = 0;
+
+	while ((peer = u_pool_next(&ep->peers, &cursor)))
+		if (peer->nowed)
+			awaited(ep, peer);
+}
+
 void rdm_alive_look(struct rdm_ep *ep)
 {
+	bool watched = ep->config.dev->info.caps & DEV_CAP_WATCHES;
 	uint64_t now;
 
-	if (ep->config.dev->info.caps & DEV_CAP_WATCHES)
+	if (watched && !ep->nowed)
 		return;
 	now = u_now();
 	if (now < ep->look_at)
 		return;
 	ep->look_at = now + LOOK_EVERY;
-	look(ep);
+	ep->looks++;
+	if (!watched)
+		look_at_operations(ep);
+	if (ep->nowed)
+		look_at_owed(ep);
 }

@@ -154,7 +154,7 @@ static U_COLD void refuse(struct rdm_ep *ep, struct rdm_peer *peer,
 
 	rdm_target_refuse(ep, peer, err);
 	if (pkt->type != RDM_PKT_WRITE_RTA)
-		rdm_error_owe(ep, peer, RDM_REF_ID, id, err);
+		rdm_error_tell(ep, peer, RDM_REF_ID, id, err);
 }
 
 void rdm_atomic_in(struct rdm_ep *ep, struct rdm_peer *peer,

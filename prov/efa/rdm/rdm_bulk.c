@@ -227,14 +227,11 @@ struct rdm_tx *rdm_tx_named(struct rdm_ep *ep, struct rdm_peer *peer,
 void rdm_bulk_cts(struct rdm_ep *ep, struct rdm_peer *peer,
 		  const struct rdm_pkt *pkt)
 {
-	struct rdm_tx *tx = rdm_tx_named(ep, peer, pkt->send_id);
+	struct rdm_tx *tx =
+		rdm_error_named(ep, peer, pkt->send_id, pkt->recv_id);
 
 	if (!tx)
 		return;
-	if (u_unlikely(tx->err)) {
-		rdm_error_named(ep, tx, pkt->recv_id);
-		return;
-	}
 	if (tx->state != RDM_TX_WAIT_CTS || !pkt->seg_len) {
 		ep->stats.bad_packets++;
 		return;

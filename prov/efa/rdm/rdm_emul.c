@@ -19,7 +19,7 @@ static int write_start(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	int ret;
 
-	if (tx->len >= ep->config.write_read_min && !tx->copy &&
+	if (tx->len >= ep->config.write_read_min && !(tx->flags & RDM_INJECT) &&
 	    rdm_can_read(ep, tx->peer)) {
 		ret = rdm_longread_write(ep, tx);
 		if (ret != -ENOMEM)
@@ -75,18 +75,14 @@ static void read_on(struct rdm_ep *ep, struct rdm_tx *tx)
 	}
 }
 
-/* The read that a packet is for; NULL: there is none that waits for bytes. */
-static struct rdm_tx *read_named(struct rdm_ep *ep, struct rdm_peer *peer,
-				 uint32_t id)
+/* Whether it waits for bytes. */
+static bool is_read(struct rdm_ep *ep, const struct rdm_tx *tx)
 {
-	struct rdm_tx *tx = rdm_tx_named(ep, peer, id);
+	bool is = tx->type == RDM_PKT_SHORT_RTR ||
+		  tx->type == RDM_PKT_LONGCTS_RTR;
 
-	if (!tx)
-		return NULL;
-	if (tx->type == RDM_PKT_SHORT_RTR || tx->type == RDM_PKT_LONGCTS_RTR)
-		return tx;
-	ep->stats.bad_packets++;
-	return NULL;
+	ep->stats.bad_packets += !is;
+	return is;
 }
 
 static bool take(struct rdm_ep *ep, struct rdm_tx *tx, uint64_t offset,
@@ -106,14 +102,11 @@ static bool take(struct rdm_ep *ep, struct rdm_tx *tx, uint64_t offset,
 void rdm_emul_readrsp(struct rdm_ep *ep, struct rdm_peer *peer,
 		      const struct rdm_pkt *pkt)
 {
-	struct rdm_tx *tx = read_named(ep, peer, pkt->recv_id);
+	struct rdm_tx *tx =
+		rdm_error_named(ep, peer, pkt->recv_id, pkt->send_id);
 
-	if (!tx)
+	if (!tx || !is_read(ep, tx))
 		return;
-	if (u_unlikely(tx->err)) {
-		rdm_error_named(ep, tx, pkt->send_id);
-		return;
-	}
 	if (tx->granted) {
 		ep->stats.duplicates++;
 		return;
@@ -128,10 +121,10 @@ void rdm_emul_readrsp(struct rdm_ep *ep, struct rdm_peer *peer,
 void rdm_emul_ctsdata(struct rdm_ep *ep, struct rdm_peer *peer,
 		      const struct rdm_pkt *pkt)
 {
-	struct rdm_tx *tx = read_named(ep, peer, pkt->recv_id);
+	struct rdm_tx *tx = rdm_tx_named(ep, peer, pkt->recv_id);
 
 	/* The memory of one with an error may be somebody else's. */
-	if (tx && !tx->err && take(ep, tx, pkt->offset, pkt))
+	if (tx && is_read(ep, tx) && !tx->err && take(ep, tx, pkt->offset, pkt))
 		read_on(ep, tx);
 }
 

@@ -3,7 +3,8 @@
  * rdm_ep.h - inside of an endpoint: peers, operations, messages
  *
  *   rdm_send.c  user's send -> first packet        rdm_in.c   packet -> handler
- *   rdm_tx.c    a send's life, control packets     rdm_msg.c  incoming message
+ *   rdm_tx.c    an operation's life                rdm_msg.c  incoming message
+ *   rdm_ctl.c   control packets (rdm_ctl.h)
  *   rdm_bulk.c  the bytes after the first packet   rdm_inflow.c  bytes to come
  *   rdm_expose.c  bytes that the peer reads        rdm_pull.c that we read
  *   rdm_rma.c   RMA; by the device                 rdm_rx.c   posted receives
@@ -61,6 +62,7 @@
 TAILQ_HEAD(rdm_tx_list, rdm_tx);
 TAILQ_HEAD(rdm_msg_list, rdm_msg);
 TAILQ_HEAD(rdm_serve_list, rdm_serve);
+TAILQ_HEAD(rdm_ctl_list, rdm_ctl); /* rdm_ctl.h */
 
 /* Whose an id is that a peer echoes. */
 enum rdm_space { RDM_SPACE_TX, RDM_SPACE_MSG, RDM_SPACE_SERVE };
@@ -74,7 +76,7 @@ struct rdm_peer {
 	uint32_t connid; /* == addr.qkey */
 	uint32_t tx_msg_id; /* of the next message to it */
 	uint32_t rx_msg_id; /* expected next from it */
-	uint32_t nuntold; /* entries of untold */
+	uint32_t nowed; /* entries of owed; 0..RDM_OWED_MAX */
 	bool shaken; /* its HANDSHAKE came */
 	bool greeted; /* ours went out */
 	bool eager; /* a message of one packet may go the short way: by_connid,
@@ -99,9 +101,8 @@ struct rdm_peer {
 	uint32_t awaited; /* the last look that found something awaited .. */
 	uint32_t looks; /* .. and how many before it, in a row */
 	struct rdm_tx_list parked; /* wait for its HANDSHAKE */
-	TAILQ_HEAD(rdm_untold_list, rdm_untold)
-	untold; /* what it does not know yet of
-					      operations that failed */
+	struct rdm_ctl_list owed; /* what it is to be told once it is reached
+				     and has shaken hands */
 	uint32_t left; /* the device status that told its end, which GONE will
 			  confirm; 0 */
 	uint64_t lost_at; /* ns; without that */
@@ -154,8 +155,6 @@ struct rdm_tx {
 	bool granted; /* a CTS came, so recv_id is known */
 	bool acked; /* a packet of it has arrived */
 	bool broke; /* it ended by a failure that the peer does not know of */
-	bool ended; /* its user was told; it waits for the name of what the peer
-		       has begun, to end that too */
 	uint32_t flags; /* enum rdm_flags */
 	uint32_t err; /* enum rdm_err, first one */
 	uint32_t wrs; /* posted and not completed */
@@ -176,7 +175,7 @@ struct rdm_tx {
 	uint32_t rma_iovcnt; /* RMA */
 	struct rdm_pkt_iov rma_iov[RDM_PKT_IOV_MAX]; /* of the peer */
 	struct rdm_inflow in; /* a read in packets */
-	void *copy; /* RMA inject: our copy of the bytes; else NULL */
+	void *copy; /* injected, RMA or parked: our copy of the bytes; or NULL */
 };
 
 /* ---- receives -------------------------------------------------------------- */
@@ -278,23 +277,6 @@ struct rdm_serve {
 	struct rdm_pkt_iov read_iov[RDM_PKT_IOV_MAX]; /* in the peer's */
 };
 
-/*
- * A control packet that is not done: it found no room, or the device has it.
- * It is sent again until it arrives or the peer has gone.
- */
-struct rdm_ctl {
-	TAILQ_ENTRY(rdm_ctl) link; /* ep->ctls, or ep->ctls_posted */
-	struct rdm_peer *peer;
-	bool posted;
-	bool probe; /* peer->probed */
-	uint64_t since; /* when the device first refused it; 0: never */
-	uint32_t len;
-	uint8_t *large; /* the packet, malloced; NULL: it lies in bytes */
-	uint8_t bytes[RDM_CTL_MAX];
-};
-
-TAILQ_HEAD(rdm_ctl_list, rdm_ctl);
-
 /* ---- the endpoint ------------------------------------------------------------ */
 
 #define RDM_PEER_CHUNK 256
@@ -333,6 +315,7 @@ struct rdm_ep {
 	struct rdm_serve_list serving;
 	TAILQ_HEAD(, rdm_peer) leaving;
 	uint32_t nexposed; /* messages whose bytes peers may be reading */
+	uint32_t nowed; /* control packets that peers are owed */
 	/* Memory. */
 	uint8_t *scratch; /* [mtu], of a function: bytes of a packet */
 	struct u_pool peers, txs, rxs, msgs, serves, ctl_pool;
@@ -347,7 +330,12 @@ struct rdm_ep {
 };
 
 /* Work request ids: what a completion belongs to. */
-enum rdm_wr_kind { RDM_WR_CTL, RDM_WR_TX, RDM_WR_MSG, RDM_WR_SERVE };
+enum rdm_wr_kind {
+	RDM_WR_CTL,
+	RDM_WR_TX,
+	RDM_WR_MSG,
+	RDM_WR_SERVE,
+};
 
 static inline uint64_t rdm_wr_id(enum rdm_wr_kind kind, uint32_t id)
 {
@@ -419,6 +407,9 @@ void rdm_peers_look(struct rdm_ep *ep);
 /* The error that a device status means for a peer. */
 uint32_t rdm_peer_err(const struct rdm_peer *peer, uint32_t status);
 void rdm_peers_fini(struct rdm_ep *ep);
+/* Fills the identity that packets to this peer carry. */
+void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
+		      struct rdm_pkt *pkt);
 
 /* ---- rdm_tx.c -------------------------------------------------------------------- */
 
@@ -452,6 +443,11 @@ void rdm_tx_init(struct rdm_tx *tx, struct rdm_peer *peer,
 		 const struct rdm_send *op, uint64_t len);
 /* Ends it when nothing is outstanding any more: completion, memory. */
 void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx);
+/* Takes the bytes of an injected one, whose buffer is the caller's again, into
+   tx->copy: 0, -ENOMEM. */
+int rdm_tx_copy(struct rdm_tx *tx);
+/* Begins it, or goes on. False: there is no room. Then state is SENDING. */
+bool rdm_tx_resume(struct rdm_ep *ep, struct rdm_tx *tx);
 void rdm_tx_fail(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t err);
 void rdm_tx_free(struct rdm_ep *ep, struct rdm_tx *tx);
 void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc);
@@ -467,22 +463,6 @@ void rdm_complete_error(struct rdm_ep *ep, struct rdm_cq *cq,
  */
 void rdm_complete_from(struct rdm_ep *ep, struct rdm_comp *comp,
 		       const struct rdm_peer *peer);
-
-/* Fills the identity that requests to this peer carry. */
-void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
-		      struct rdm_pkt *pkt);
-/* Sends a control packet now or, without room, later; in any case. */
-void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer,
-		  struct rdm_pkt *pkt);
-/* The same with len bytes of payload, which are copied. */
-void rdm_ctl_send_data(struct rdm_ep *ep, struct rdm_peer *peer,
-		       struct rdm_pkt *pkt, const void *data, uint32_t len);
-/* Posts what waited, as far as there is room. */
-void rdm_ctl_resume(struct rdm_ep *ep);
-void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl,
-		const struct dev_wc *wc);
-/* Forgets those to a peer, or all when peer is NULL. */
-void rdm_ctl_drop(struct rdm_ep *ep, const struct rdm_peer *peer);
 
 /* ---- rdm_atomic.c, rdm_atomic_in.c ---------------------------------------- */
 

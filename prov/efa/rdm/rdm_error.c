@@ -6,23 +6,10 @@
  * a message gives up before it was told one, by the message's number. rdm_in.c
  * keeps those whose number is not due yet: then the number of a message of
  * which nothing came is skipped, and one that has begun fails once its first
- * packet is here. A PEER_ERROR is never answered.
+ * packet is here. What the peer has begun under an id that we never heard of is
+ * given up when that id comes. A PEER_ERROR is never answered.
  */
 #include "rdm/rdm_move.h"
-
-#include <stdlib.h>
-
-#include "util/u_log.h"
-
-/* What is kept for one peer; numbers in a row that are skipped count once. */
-#define UNTOLD_MAX 1024
-
-struct rdm_untold {
-	TAILQ_ENTRY(rdm_untold) link; /* peer->untold */
-	enum rdm_ref ref;
-	uint32_t id, n; /* id .. id + n - 1 */
-	uint32_t err;
-};
 
 /* ---- telling --------------------------------------------------------------- */
 
@@ -47,8 +34,13 @@ bool rdm_error_can_tell(const struct rdm_peer *peer)
 	return (peer->features & RDM_FEATURE_PEER_ERROR) && !peer->gone;
 }
 
-static void tell(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
-		 uint32_t id, uint32_t err)
+bool rdm_error_may_tell(const struct rdm_peer *peer)
+{
+	return !peer->gone && (!peer->shaken || rdm_error_can_tell(peer));
+}
+
+U_COLD void rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer,
+			   enum rdm_ref ref, uint32_t id, uint32_t err)
 {
 	struct rdm_pkt pkt = {
 		.type = RDM_PKT_PEER_ERROR,
@@ -56,124 +48,43 @@ static void tell(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
 		.aux = ref,
 		.aux2 = err,
 	};
+	bool out_of_reach = err == DEV_UNREACHABLE;
 
-	rdm_ctl_send(ep, peer, &pkt);
-}
-
-U_COLD bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer,
-			   enum rdm_ref ref, uint32_t id, uint32_t err)
-{
-	if (!rdm_error_can_tell(peer) || rdm_error_is_death(err))
-		return false;
-	tell(ep, peer, ref, id, err);
-	return true;
-}
-
-/* False: no memory, or too much. */
-static bool keep(struct rdm_peer *peer, enum rdm_ref ref, uint32_t id,
-		 uint32_t err)
-{
-	struct rdm_untold *last = TAILQ_LAST(&peer->untold, rdm_untold_list);
-	struct rdm_untold *untold;
-
-	if (ref == RDM_REF_SKIP && last && last->ref == ref &&
-	    last->id + last->n == id && last->err == err) {
-		last->n++;
-		return true;
-	}
-	if (peer->nuntold >= UNTOLD_MAX)
-		return false;
-	untold = malloc(sizeof(*untold));
-	if (!untold)
-		return false;
-	*untold = (struct rdm_untold){
-		.ref = ref,
-		.id = id,
-		.n = 1,
-		.err = err,
-	};
-	TAILQ_INSERT_TAIL(&peer->untold, untold, link);
-	peer->nuntold++;
-	return true;
-}
-
-U_COLD void rdm_error_owe(struct rdm_ep *ep, struct rdm_peer *peer,
-			  enum rdm_ref ref, uint32_t id, uint32_t err)
-{
-	bool unreachable = err == DEV_UNREACHABLE;
-
-	if (peer->gone || (rdm_error_is_death(err) && !unreachable))
+	if (!rdm_error_may_tell(peer) ||
+	    (rdm_error_is_death(err) && !out_of_reach))
 		return;
-	if (peer->shaken && !unreachable)
-		rdm_error_tell(ep, peer, ref, id, err);
-	else if (!keep(peer, ref, id, err))
-		u_info("no memory to tell a peer of an operation that failed; "
-		       "it will wait for it");
+	if (peer->shaken && !out_of_reach)
+		rdm_ctl_send(ep, peer, &pkt);
+	else
+		rdm_ctl_owe(ep, peer, &pkt, false);
 }
 
-U_COLD void rdm_error_pay(struct rdm_ep *ep, struct rdm_peer *peer)
-{
-	struct rdm_untold *untold;
-
-	TAILQ_FOREACH(untold, &peer->untold, link)
-		for (uint32_t i = 0; i < untold->n && rdm_error_can_tell(peer);
-		     i++)
-			tell(ep, peer, untold->ref, untold->id + i,
-			     untold->err);
-	rdm_error_forget(peer);
-}
-
-U_COLD void rdm_error_forget(struct rdm_peer *peer)
-{
-	struct rdm_untold *untold;
-
-	while ((untold = TAILQ_FIRST(&peer->untold))) {
-		TAILQ_REMOVE(&peer->untold, untold, link);
-		free(untold);
-	}
-	peer->nuntold = 0;
-}
-
+/* A read or write has no number; once the peer gives an id it is told. */
 U_COLD void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	if (tx->granted)
-		rdm_error_owe(ep, tx->peer, RDM_REF_ID, tx->recv_id, tx->err);
+		rdm_error_tell(ep, tx->peer, RDM_REF_ID, tx->recv_id, tx->err);
 	else if (tx->kind != RDM_TX_READ && tx->kind != RDM_TX_WRITE)
-		rdm_error_owe(ep, tx->peer,
-			      tx->acked ? RDM_REF_MSG : RDM_REF_SKIP,
-			      tx->msg_id, tx->err);
+		rdm_error_tell(ep, tx->peer,
+			       tx->acked ? RDM_REF_MSG : RDM_REF_SKIP,
+			       tx->msg_id, tx->err);
 }
 
-/* It knows, or may turn out to know, what a PEER_ERROR is. */
-static bool may_understand(const struct rdm_peer *peer)
+struct rdm_tx *rdm_error_named(struct rdm_ep *ep, struct rdm_peer *peer,
+			       uint32_t ours, uint32_t its)
 {
-	return !peer->shaken || rdm_error_can_tell(peer);
-}
+	struct rdm_tx *tx = rdm_tx_named(ep, peer, ours);
 
-U_COLD bool rdm_error_owes(const struct rdm_tx *tx)
-{
-	if (!tx->broke || tx->granted || tx->peer->gone ||
-	    !may_understand(tx->peer) || rdm_error_is_death(tx->err))
-		return false;
-	switch (tx->type) {
-	case RDM_PKT_LONGCTS_RTW:
-	case RDM_PKT_DC_LONGCTS_RTW:
-	case RDM_PKT_LONGCTS_RTR:
-		return true;
-	default:
-		return false;
+	if (!tx) {
+		rdm_error_tell(ep, peer, RDM_REF_ID, its, RDM_ERR_CANCELED);
+		return NULL;
 	}
-}
-
-U_COLD void rdm_error_named(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t id)
-{
-	/* Until its packets are done it has not ended: then it is told. */
+	if (!tx->err)
+		return tx;
+	/* The device still has packets of it; then the peer is told. */
 	tx->granted = true;
-	tx->recv_id = id;
-	if (!tx->ended)
-		return;
-	rdm_error_tell_tx(ep, tx);
-	rdm_tx_free(ep, tx);
+	tx->recv_id = its;
+	return NULL;
 }
 
 /* ---- being told ------------------------------------------------------------ */

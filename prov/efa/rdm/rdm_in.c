@@ -396,8 +396,10 @@ static void request_done(struct rdm_ep *ep, const struct dev_wc *wc)
 		break;
 	case RDM_WR_TX:
 		tx = u_pool_at(&ep->txs, (uint32_t)wc->id);
-		if (tx)
-			rdm_tx_wc(ep, tx, wc);
+		if (!tx)
+			break;
+		tx->acked |= !wc->status;
+		rdm_tx_wc(ep, tx, wc);
 		break;
 	case RDM_WR_MSG:
 		msg = u_pool_at(&ep->msgs, (uint32_t)wc->id);

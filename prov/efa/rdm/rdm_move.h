@@ -6,7 +6,7 @@
 #ifndef RDM_MOVE_H
 #define RDM_MOVE_H
 
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_ctl.h"
 
 /* ---- rdm_bulk.c --------------------------------------------------------------------- */
 
@@ -61,10 +61,6 @@ void rdm_bare_meet(struct rdm_ep *ep, struct rdm_peer *peer,
 
 /* It waits for the HANDSHAKE: 0, -EAGAIN, -errno. */
 int rdm_park(struct rdm_ep *ep, struct rdm_tx *tx);
-/* Takes the bytes of an injected one into tx->copy: 0, -ENOMEM. */
-int rdm_tx_copy(struct rdm_tx *tx);
-/* Begins it, or goes on. False: there is no room. Then state is SENDING. */
-bool rdm_tx_resume(struct rdm_ep *ep, struct rdm_tx *tx);
 
 /* ---- rdm_expose.c ------------------------------------------------------------------- */
 
@@ -126,8 +122,8 @@ void rdm_serve_wc(struct rdm_ep *ep, struct rdm_serve *serve,
 void rdm_serve_given_up(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t id);
 /* Goes on with those that found no room. */
 void rdm_serve_resume(struct rdm_ep *ep);
-/* Ends those for a peer. */
-void rdm_serve_drop(struct rdm_ep *ep, struct rdm_peer *peer);
+/* Ends those for a peer that is lost, as a device status says. */
+void rdm_serve_drop(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t status);
 void rdm_serve_free(struct rdm_ep *ep, struct rdm_serve *serve);
 
 /* ---- rdm_error.c -------------------------------------------------------------------- */
@@ -135,29 +131,23 @@ void rdm_serve_free(struct rdm_ep *ep, struct rdm_serve *serve);
 /* Whether an error says that the peer is dead, which it need not be told. */
 bool rdm_error_is_death(uint32_t err);
 bool rdm_error_can_tell(const struct rdm_peer *peer);
+/* It does, or may turn out to, know what a PEER_ERROR is. */
+bool rdm_error_may_tell(const struct rdm_peer *peer);
 /*
- * Tells the peer that an operation is given up, and why. False: it would not
- * understand, or is dead, which err then says.
+ * Tells the peer that an operation is given up, and why, if it understands and
+ * err does not say that it is dead; later when its HANDSHAKE has not come, or
+ * err says that it cannot be reached.
  */
-bool rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
+void rdm_error_tell(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
 		    uint32_t id, uint32_t err);
-/*
- * The same of what the peer would wait for: it is told later if its HANDSHAKE
- * has not come, or err says that it cannot be reached.
- */
-void rdm_error_owe(struct rdm_ep *ep, struct rdm_peer *peer, enum rdm_ref ref,
-		   uint32_t id, uint32_t err);
-/* Tells what is owed: it has shaken hands, and was reached. */
-void rdm_error_pay(struct rdm_ep *ep, struct rdm_peer *peer);
-void rdm_error_forget(struct rdm_peer *peer);
 /* An operation of ours that broke off. */
 void rdm_error_tell_tx(struct rdm_ep *ep, struct rdm_tx *tx);
 /*
- * Whether the peer has begun, or will, what it cannot be told to end before it
- * has sent us its id; what to do when that has come for one with an error.
+ * The operation that an answer is for, which gives the id of what the peer has
+ * begun. NULL: it is given up, and the peer is told by that id.
  */
-bool rdm_error_owes(const struct rdm_tx *tx);
-void rdm_error_named(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t id);
+struct rdm_tx *rdm_error_named(struct rdm_ep *ep, struct rdm_peer *peer,
+			       uint32_t ours, uint32_t its);
 /* The peer gave up what has this id of ours; a message of a number that was. */
 void rdm_error_id(struct rdm_ep *ep, struct rdm_peer *peer, uint32_t id);
 void rdm_error_message(struct rdm_ep *ep, struct rdm_peer *peer,

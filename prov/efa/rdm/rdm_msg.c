@@ -79,28 +79,22 @@ void rdm_msg_describe(struct rdm_ep *ep, struct rdm_msg *msg,
 	};
 }
 
-static void answer(struct rdm_ep *ep, struct rdm_peer *peer, uint8_t type,
-		   uint32_t send_id, uint32_t msg_id, uint32_t recv_id)
+/*
+ * The sender is told that it has failed here; true if it is, or need not be.
+ * One that cannot understand that gets the answer of a good end instead.
+ */
+static U_COLD bool is_told(struct rdm_ep *ep, struct rdm_msg *msg,
+			   struct rdm_pkt *good)
 {
-	struct rdm_pkt pkt = {
-		.type = type,
-		.send_id = send_id,
-		.msg_id = msg_id,
-		.recv_id = recv_id,
-	};
+	struct rdm_peer *peer = msg->peer;
 
-	rdm_ctl_send(ep, peer, &pkt);
-}
-
-/* The sender knows, or will, that it has failed here. */
-static U_COLD bool is_told(struct rdm_ep *ep, const struct rdm_msg *msg)
-{
 	if (msg->err == RDM_ERR_PEER_ABORT)
 		return true;
-	if (!rdm_error_is_death(msg->err))
-		return rdm_error_tell(ep, msg->peer, RDM_REF_ID, msg->send_id,
-				      msg->err);
-	rdm_error_owe(ep, msg->peer, RDM_REF_ID, msg->send_id, msg->err);
+	if (!peer->gone && !rdm_error_may_tell(peer))
+		return false;
+	rdm_error_tell(ep, peer, RDM_REF_ID, msg->send_id, msg->err);
+	if (!peer->shaken && good->type)
+		rdm_ctl_owe(ep, peer, good, true);
 	return true;
 }
 
@@ -108,16 +102,22 @@ static U_COLD bool is_told(struct rdm_ep *ep, const struct rdm_msg *msg)
 static void conclude(struct rdm_ep *ep, struct rdm_msg *msg)
 {
 	const struct msg_kind *kind = &kinds[msg->type];
-	struct rdm_peer *peer = msg->peer;
+	struct rdm_pkt good;
 
 	if (!kind->receipt && !kind->read && !kind->cts)
 		return;
-	if (u_unlikely(msg->err) && is_told(ep, msg))
+	good = (struct rdm_pkt){ .send_id = msg->send_id };
+	if (kind->receipt) {
+		good.type = RDM_PKT_RECEIPT;
+		good.msg_id = msg->msg_id;
+	} else if (kind->read && msg->runt < msg->total) {
+		good.type = RDM_PKT_EOR;
+		good.recv_id = u_pool_id(msg);
+	}
+	if (u_unlikely(msg->err) && is_told(ep, msg, &good))
 		return;
-	if (kind->receipt)
-		answer(ep, peer, RDM_PKT_RECEIPT, msg->send_id, msg->msg_id, 0);
-	else if (kind->read && msg->runt < msg->total)
-		answer(ep, peer, RDM_PKT_EOR, msg->send_id, 0, u_pool_id(msg));
+	if (good.type)
+		rdm_ctl_send(ep, msg->peer, &good);
 }
 
 void rdm_msg_finish(struct rdm_ep *ep, struct rdm_msg *msg)
@@ -414,5 +414,8 @@ void rdm_msg_first(struct rdm_ep *ep, struct rdm_peer *peer,
 	};
 	rdm_rx_complete(ep, rx, peer, &comp);
 	if (kind->receipt)
-		answer(ep, peer, RDM_PKT_RECEIPT, pkt->send_id, pkt->msg_id, 0);
+		rdm_ctl_send(ep, peer,
+			     &(struct rdm_pkt){ .type = RDM_PKT_RECEIPT,
+						.send_id = pkt->send_id,
+						.msg_id = pkt->msg_id });
 }

@@ -7,29 +7,6 @@
 #include "rdm/rdm_move.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* An injected buffer is the caller's again: take the bytes. */
-int rdm_tx_copy(struct rdm_tx *tx)
-{
-	uint8_t *to;
-
-	if (!tx->len)
-		return 0;
-	to = malloc(tx->len);
-	if (!to)
-		return -ENOMEM;
-	tx->copy = to;
-	for (uint32_t i = 0; i < tx->iovcnt; i++) {
-		memcpy(to, tx->iov[i].iov_base, tx->iov[i].iov_len);
-		to += tx->iov[i].iov_len;
-	}
-	tx->iov[0] = (struct iovec){ tx->copy, tx->len };
-	tx->local[0] = NULL;
-	tx->iovcnt = 1;
-	return 0;
-}
 
 /*
  * Asks as a packet of the operation itself, so that it fails with the packet
@@ -57,38 +34,4 @@ int rdm_park(struct rdm_ep *ep, struct rdm_tx *tx)
 	tx->state = RDM_TX_PARKED;
 	TAILQ_INSERT_TAIL(&tx->peer->parked, tx, queue);
 	return 0;
-}
-
-static uint32_t err_of(int ret)
-{
-	switch (ret) {
-	case -EOPNOTSUPP:
-		return DEV_FEATURE;
-	case -ENOMEM:
-		return RDM_ERR_NOMEM;
-	case -EMSGSIZE:
-		return DEV_TOO_LONG;
-	default:
-		return DEV_BAD_OP;
-	}
-}
-
-bool rdm_tx_resume(struct rdm_ep *ep, struct rdm_tx *tx)
-{
-	int ret;
-
-	if (tx->type)
-		return rdm_bulk_resume(ep, tx);
-	ret = tx->kind == RDM_TX_MSG ? rdm_send_start(ep, tx) :
-				       rdm_rma_start(ep, tx);
-	if (ret == -EAGAIN) {
-		tx->type = 0;
-		tx->state = RDM_TX_SENDING;
-		return false;
-	}
-	if (ret) {
-		tx->err = err_of(ret);
-		tx->state = RDM_TX_SENT;
-	}
-	return tx->state != RDM_TX_SENDING;
 }

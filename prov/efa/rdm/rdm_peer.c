@@ -63,7 +63,7 @@ static struct rdm_peer *peer_new(struct rdm_ep *ep, const struct dev_addr *addr)
 	TAILQ_INIT(&peer->msgs);
 	TAILQ_INIT(&peer->serves);
 	TAILQ_INIT(&peer->parked);
-	TAILQ_INIT(&peer->untold);
+	TAILQ_INIT(&peer->owed);
 	if (dev_ah_open(ep->qp, addr, u_pool_id(peer), &peer->ah)) {
 		u_pool_put(&ep->peers, peer);
 		return NULL;
@@ -213,6 +213,18 @@ U_COLD struct rdm_peer *rdm_peer_identify(struct rdm_ep *ep, uint32_t source,
 	return peer;
 }
 
+void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
+		      struct rdm_pkt *pkt)
+{
+	if (pkt->type < RDM_PKT_REQ || peer->by_connid) {
+		pkt->flags |= RDM_PKT_CONNID;
+		pkt->connid = ep->qp->addr.qkey;
+	} else if (!peer->shaken || peer->keep_raw) {
+		pkt->flags |= RDM_PKT_RAW_ADDR;
+		pkt->raw = ep->qp->addr;
+	}
+}
+
 U_COLD void rdm_peer_greet(struct rdm_ep *ep, struct rdm_peer *peer)
 {
 	struct rdm_pkt pkt = {
@@ -239,7 +251,7 @@ U_COLD void rdm_peer_shake(struct rdm_ep *ep, struct rdm_peer *peer,
 	rdm_bare_meet(ep, peer, pkt);
 	peer->eager = peer->by_connid && !peer->bare;
 	peer->shaken = true;
-	rdm_error_pay(ep, peer);
+	rdm_ctl_pay(ep, peer);
 	while ((tx = TAILQ_FIRST(&peer->parked))) {
 		TAILQ_REMOVE(&peer->parked, tx, queue);
 		tx->state = RDM_TX_SENDING;
@@ -269,8 +281,6 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 	peer->gone = status != DEV_UNREACHABLE;
 	peer->greeted = peer->gone;
 	rdm_ctl_drop(ep, peer);
-	if (peer->gone)
-		rdm_error_forget(peer);
 	while (tx) {
 		struct rdm_tx *next = TAILQ_NEXT(tx, link);
 
@@ -284,7 +294,7 @@ U_COLD void rdm_peer_lost(struct rdm_ep *ep, struct rdm_peer *peer,
 		rdm_msg_fail(ep, msg, err);
 		msg = next;
 	}
-	rdm_serve_drop(ep, peer);
+	rdm_serve_drop(ep, peer, status);
 	if (peer->gone)
 		rdm_reorder_clear(&peer->early);
 }
@@ -302,10 +312,9 @@ U_COLD void rdm_peer_leaves(struct rdm_ep *ep, struct rdm_peer *peer,
 		rdm_peer_lost(ep, peer, status);
 		return;
 	}
-	rdm_ctl_drop(ep, peer);
-	rdm_error_forget(peer);
 	peer->gone = true;
 	peer->greeted = true;
+	rdm_ctl_drop(ep, peer);
 	if (peer->left)
 		return;
 	peer->left = status;
@@ -340,7 +349,6 @@ void rdm_peers_fini(struct rdm_ep *ep)
 			dev_ah_close(peer->bare);
 		dev_ah_close(peer->ah);
 		rdm_reorder_clear(&peer->early);
-		rdm_error_forget(peer);
 	}
 	for (uint32_t i = 0; i < ep->nchunks; i++)
 		free(ep->chunks[i]);

@@ -93,7 +93,7 @@ U_COLD void rdm_serve_refuse(struct rdm_ep *ep, struct rdm_peer *peer,
 {
 	rdm_target_refuse(ep, peer, err);
 	if (pkt->type != RDM_PKT_EAGER_RTW)
-		rdm_error_owe(ep, peer, RDM_REF_ID, id_in(pkt), err);
+		rdm_error_tell(ep, peer, RDM_REF_ID, id_in(pkt), err);
 }
 
 struct rdm_serve *rdm_serve_new(struct rdm_ep *ep, struct rdm_peer *peer,
@@ -142,12 +142,18 @@ U_COLD void rdm_serve_end(struct rdm_ep *ep, struct rdm_serve *serve)
 		rdm_serve_free(ep, serve);
 }
 
+U_COLD void rdm_serve_lost(struct rdm_ep *ep, struct rdm_serve *serve,
+			   uint32_t err)
+{
+	rdm_error_tell(ep, serve->peer, RDM_REF_ID, serve->peer_id, err);
+	rdm_serve_end(ep, serve);
+}
+
 U_COLD void rdm_serve_fail(struct rdm_ep *ep, struct rdm_serve *serve,
 			   uint32_t err)
 {
 	rdm_target_refuse(ep, serve->peer, err);
-	rdm_error_owe(ep, serve->peer, RDM_REF_ID, serve->peer_id, err);
-	rdm_serve_end(ep, serve);
+	rdm_serve_lost(ep, serve, err);
 }
 
 void rdm_serve_queue(struct rdm_ep *ep, struct rdm_serve *serve)
@@ -186,16 +192,15 @@ void rdm_serve_resume(struct rdm_ep *ep)
 	}
 }
 
-U_COLD void rdm_serve_drop(struct rdm_ep *ep, struct rdm_peer *peer)
+U_COLD void rdm_serve_drop(struct rdm_ep *ep, struct rdm_peer *peer,
+			   uint32_t status)
 {
 	struct rdm_serve *serve = TAILQ_FIRST(&peer->serves);
 
 	while (serve) {
 		struct rdm_serve *next = TAILQ_NEXT(serve, link);
 
-		rdm_error_owe(ep, peer, RDM_REF_ID, serve->peer_id,
-			      DEV_UNREACHABLE);
-		rdm_serve_end(ep, serve);
+		rdm_serve_lost(ep, serve, status);
 		serve = next;
 	}
 }

@@ -41,6 +41,8 @@ struct rdm_serve *rdm_serve_new(struct rdm_ep *ep, struct rdm_peer *peer,
 /* It goes no further; the device may still be reading into serve->piece. */
 void rdm_serve_end(struct rdm_ep *ep, struct rdm_serve *serve);
 /* The same, and the peer is told why. */
+void rdm_serve_lost(struct rdm_ep *ep, struct rdm_serve *serve, uint32_t err);
+/* And our user: the peer asked for what may not be. */
 void rdm_serve_fail(struct rdm_ep *ep, struct rdm_serve *serve, uint32_t err);
 /* It found no room, and goes on by rdm_serve_resume(). */
 void rdm_serve_queue(struct rdm_ep *ep, struct rdm_serve *serve);

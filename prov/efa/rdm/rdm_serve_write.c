@@ -233,7 +233,7 @@ void rdm_serve_wc(struct rdm_ep *ep, struct rdm_serve *serve,
 	else if (wc->status == DEV_BAD_LKEY)
 		write_nack(ep, serve);
 	else if (wc->status && rdm_error_is_death(wc->status))
-		rdm_serve_free(ep, serve);
+		rdm_serve_lost(ep, serve, wc->status);
 	else if (wc->status)
 		rdm_serve_fail(ep, serve, wc->status);
 	else if (piece_place(ep, serve))

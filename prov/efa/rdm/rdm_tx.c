@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * rdm_tx.c - the life of a send operation, and the small packets beside it
+ * rdm_tx.c - the life of an operation that sends or does RMA
  *
  * An operation ends (rdm_tx_settle) when all its packets are posted, each of
  * them is done, and the peer said so where the protocol has it say so.
@@ -10,9 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "util/u_log.h"
-#include "util/u_time.h"
 
 uint32_t rdm_iov_slice(const struct iovec *iov, uint32_t n, uint64_t offset,
 		       uint64_t len, struct iovec *out)
@@ -55,6 +52,26 @@ void rdm_tx_init(struct rdm_tx *tx, struct rdm_peer *peer,
 		tx->local[i] = op->mr ? op->mr[i] : NULL;
 	}
 	TAILQ_INSERT_TAIL(&peer->txs, tx, link);
+}
+
+int rdm_tx_copy(struct rdm_tx *tx)
+{
+	uint8_t *to;
+
+	if (!tx->len)
+		return 0;
+	to = malloc(tx->len);
+	if (!to)
+		return -ENOMEM;
+	tx->copy = to;
+	for (uint32_t i = 0; i < tx->iovcnt; i++) {
+		memcpy(to, tx->iov[i].iov_base, tx->iov[i].iov_len);
+		to += tx->iov[i].iov_len;
+	}
+	tx->iov[0] = (struct iovec){ tx->copy, tx->len };
+	tx->local[0] = NULL;
+	tx->iovcnt = 1;
+	return 0;
 }
 
 void rdm_tx_free(struct rdm_ep *ep, struct rdm_tx *tx)
@@ -120,10 +137,6 @@ void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
 
 	if (tx->state != RDM_TX_SENT || tx->wrs || tx->wait_done)
 		return;
-	if (u_unlikely(tx->ended)) {
-		rdm_tx_free(ep, tx);
-		return;
-	}
 	comp = (struct rdm_comp){
 		.context = tx->context,
 		.len = tx->len,
@@ -140,9 +153,41 @@ void rdm_tx_settle(struct rdm_ep *ep, struct rdm_tx *tx)
 		rdm_complete_error(ep, ep->config.tx_cq, &comp, 0, tx->peer);
 	else if (tx->flags & RDM_COMPLETION)
 		rdm_cq_push(ep->config.tx_cq, &comp);
-	tx->ended = u_unlikely(tx->broke) && rdm_error_owes(tx);
-	if (u_likely(!tx->ended))
-		rdm_tx_free(ep, tx);
+	rdm_tx_free(ep, tx);
+}
+
+static uint32_t err_of(int ret)
+{
+	switch (ret) {
+	case -EOPNOTSUPP:
+		return DEV_FEATURE;
+	case -ENOMEM:
+		return RDM_ERR_NOMEM;
+	case -EMSGSIZE:
+		return DEV_TOO_LONG;
+	default:
+		return DEV_BAD_OP;
+	}
+}
+
+bool rdm_tx_resume(struct rdm_ep *ep, struct rdm_tx *tx)
+{
+	int ret;
+
+	if (tx->type)
+		return rdm_bulk_resume(ep, tx);
+	ret = tx->kind == RDM_TX_MSG ? rdm_send_start(ep, tx) :
+				       rdm_rma_start(ep, tx);
+	if (ret == -EAGAIN) {
+		tx->type = 0;
+		tx->state = RDM_TX_SENDING;
+		return false;
+	}
+	if (ret) {
+		tx->err = err_of(ret);
+		tx->state = RDM_TX_SENT;
+	}
+	return tx->state != RDM_TX_SENDING;
 }
 
 void rdm_tx_queue(struct rdm_ep *ep, struct rdm_tx *tx)
@@ -165,193 +210,18 @@ U_COLD void rdm_tx_fail(struct rdm_ep *ep, struct rdm_tx *tx, uint32_t err)
 	rdm_tx_settle(ep, tx);
 }
 
-static inline void reached(struct rdm_ep *ep, struct rdm_peer *peer)
-{
-	if (u_unlikely(peer->nuntold && peer->shaken))
-		rdm_error_pay(ep, peer);
-}
-
 void rdm_tx_wc(struct rdm_ep *ep, struct rdm_tx *tx, const struct dev_wc *wc)
 {
+	struct rdm_peer *peer = tx->peer;
+
 	assert(tx->wrs);
 	tx->wrs--;
 	if (u_unlikely(wc->status)) {
 		tx->broke |= !tx->err;
-		rdm_tx_fail(ep, tx, rdm_peer_err(tx->peer, wc->status));
+		rdm_tx_fail(ep, tx, rdm_peer_err(peer, wc->status));
 	} else {
-		tx->acked = true;
-		reached(ep, tx->peer);
+		/* What it ends with may be owed, and goes at once then. */
 		rdm_tx_settle(ep, tx);
+		rdm_peer_reached(ep, peer);
 	}
-}
-
-/* ---- control packets ------------------------------------------------------ */
-
-void rdm_pkt_identity(const struct rdm_ep *ep, const struct rdm_peer *peer,
-		      struct rdm_pkt *pkt)
-{
-	if (pkt->type < RDM_PKT_REQ || peer->by_connid) {
-		pkt->flags |= RDM_PKT_CONNID;
-		pkt->connid = ep->qp->addr.qkey;
-	} else if (!peer->shaken || peer->keep_raw) {
-		pkt->flags |= RDM_PKT_RAW_ADDR;
-		pkt->raw = ep->qp->addr;
-	}
-}
-
-static void ctl_move(struct rdm_ep *ep, struct rdm_ctl *ctl, bool posted)
-{
-	TAILQ_REMOVE(ctl->posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
-	ctl->posted = posted;
-	TAILQ_INSERT_TAIL(posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
-	ep->busy = true;
-}
-
-static void ctl_free(struct rdm_ep *ep, struct rdm_ctl *ctl)
-{
-	TAILQ_REMOVE(ctl->posted ? &ep->ctls_posted : &ep->ctls, ctl, link);
-	if (u_unlikely(ctl->probe))
-		ctl->peer->probed = false;
-	free(ctl->large);
-	u_pool_put(&ep->ctl_pool, ctl);
-}
-
-/* Posts a packet of ep->ctls. False: no room. */
-static bool ctl_post(struct rdm_ep *ep, struct rdm_ctl *ctl)
-{
-	struct dev_wr wr = {
-		.id = rdm_wr_id(RDM_WR_CTL, u_pool_id(ctl)),
-		.ah = ctl->peer->ah,
-		.op = DEV_SEND,
-		.hdr = ctl->large ? ctl->large : ctl->bytes,
-		.hdr_len = ctl->len,
-	};
-
-	if (dev_post(ep->qp, &wr, 1) != 1)
-		return false;
-	if (u_likely(wr.done))
-		ctl_free(ep, ctl);
-	else
-		ctl_move(ep, ctl, true);
-	return true;
-}
-
-/* Makes a packet with its payload; NULL without memory. */
-static struct rdm_ctl *ctl_new(struct rdm_ep *ep, const struct rdm_pkt *pkt,
-			       const void *data, uint32_t len)
-{
-	struct rdm_ctl *ctl = u_pool_get(&ep->ctl_pool);
-	uint32_t hdr_len = rdm_pkt_hdr_len(pkt);
-	uint8_t *bytes;
-
-	if (!ctl)
-		return NULL;
-	assert(hdr_len <= RDM_CTL_MAX);
-	ctl->large = NULL;
-	if (u_unlikely(hdr_len + len > RDM_CTL_MAX)) {
-		ctl->large = malloc(hdr_len + len);
-		if (!ctl->large) {
-			u_pool_put(&ep->ctl_pool, ctl);
-			return NULL;
-		}
-	}
-	bytes = ctl->large ? ctl->large : ctl->bytes;
-	rdm_pkt_build(bytes, pkt);
-	if (len)
-		memcpy(bytes + hdr_len, data, len);
-	ctl->len = hdr_len + len;
-	return ctl;
-}
-
-void rdm_ctl_send_data(struct rdm_ep *ep, struct rdm_peer *peer,
-		       struct rdm_pkt *pkt, const void *data, uint32_t len)
-{
-	struct rdm_ctl *ctl;
-
-	if (peer->gone)
-		return;
-	rdm_pkt_identity(ep, peer, pkt);
-	ctl = ctl_new(ep, pkt, data, len);
-	if (!ctl) {
-		u_warn("no memory for a %s packet; an operation of a peer "
-		       "will not complete",
-		       rdm_pkt_row(pkt->type)->name);
-		return;
-	}
-	ctl->peer = peer;
-	ctl->posted = false;
-	ctl->probe = pkt->type == RDM_PKT_EAGER_RTW;
-	ctl->since = 0;
-	TAILQ_INSERT_TAIL(&ep->ctls, ctl, link);
-	if (!ctl_post(ep, ctl))
-		ep->busy = true;
-}
-
-void rdm_ctl_send(struct rdm_ep *ep, struct rdm_peer *peer, struct rdm_pkt *pkt)
-{
-	rdm_ctl_send_data(ep, peer, pkt, NULL, 0);
-}
-
-void rdm_ctl_resume(struct rdm_ep *ep)
-{
-	struct rdm_ctl *ctl = TAILQ_FIRST(&ep->ctls);
-
-	while (ctl) {
-		struct rdm_ctl *next = TAILQ_NEXT(ctl, link);
-
-		ctl_post(ep, ctl);
-		ctl = next;
-	}
-}
-
-/*
- * The peer may well be there, and trying again may help: for a while, as its
- * operation and ours would wait for ever otherwise.
- */
-static U_COLD bool worth_retry(const struct rdm_ep *ep, struct rdm_ctl *ctl,
-			       uint8_t status)
-{
-	uint64_t now = u_now();
-
-	if (status == DEV_RNR)
-		return true;
-	if (!ctl->since)
-		ctl->since = now;
-	return status == DEV_UNREACHABLE &&
-	       now - ctl->since < ep->config.answer_timeout;
-}
-
-void rdm_ctl_wc(struct rdm_ep *ep, struct rdm_ctl *ctl, const struct dev_wc *wc)
-{
-	struct rdm_peer *peer = ctl->peer;
-
-	if (u_likely(!wc->status)) {
-		ctl_free(ep, ctl);
-		reached(ep, peer);
-	} else if (worth_retry(ep, ctl, wc->status)) {
-		ctl_move(ep, ctl, false);
-	} else {
-		ctl_free(ep, ctl);
-		rdm_peer_leaves(ep, peer, wc->status);
-	}
-}
-
-static void list_drop(struct rdm_ep *ep, struct rdm_ctl_list *list,
-		      const struct rdm_peer *peer)
-{
-	struct rdm_ctl *ctl = TAILQ_FIRST(list);
-
-	while (ctl) {
-		struct rdm_ctl *next = TAILQ_NEXT(ctl, link);
-
-		if (!peer || ctl->peer == peer)
-			ctl_free(ep, ctl);
-		ctl = next;
-	}
-}
-
-void rdm_ctl_drop(struct rdm_ep *ep, const struct rdm_peer *peer)
-{
-	list_drop(ep, &ep->ctls, peer);
-	list_drop(ep, &ep->ctls_posted, peer);
 }

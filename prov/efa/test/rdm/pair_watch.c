@@ -129,6 +129,11 @@ static bool is_number(const struct said *s, uint32_t id)
 	       s->pkt.msg_id == id;
 }
 
+static bool is_skipped(const struct said *s, uint32_t id)
+{
+	return s->pkt.type == 12 && s->pkt.send_id == id;
+}
+
 static bool is_read_by_peer(const struct said *s, uint32_t id)
 {
 	return watch_layout(s->pkt.type)->read && s->pkt.send_id == id;
@@ -223,7 +228,8 @@ static struct said *say_next(const struct dev_record_wr *wr,
 {
 	if (find(&wr->from->addr, &wr->to, is_number, w->msg_id))
 		fail_msg("number %u is used twice", w->msg_id);
-	if (w->msg_id)
+	if (w->msg_id &&
+	    !find(&wr->from->addr, &wr->to, is_skipped, w->msg_id - 1))
 		assert_non_null(find(&wr->from->addr, &wr->to, is_number,
 				     w->msg_id - 1));
 	return say(wr, w);
@@ -354,8 +360,10 @@ static void see_readrsp(const struct dev_record_wr *wr, const struct watched *w)
 	struct said *s = find(&wr->to, &wr->from->addr, is_read, w->recv_id);
 
 	assert_non_null(s);
-	assert_false(s->flows);
 	assert_int_equal(w->seg_length, w->payload);
+	if (s->flows && w->send_id == s->grant_id) /* once more: it got lost */
+		return;
+	assert_false(s->flows);
 	assert_true(w->payload <= PAIR_MTU - 24 && w->payload <= s->window);
 	if (s->pkt.type == 72)
 		assert_int_equal(w->payload, s->pkt.total);
@@ -403,6 +411,8 @@ static void see_answer(const struct dev_record_wr *wr, const struct watched *w)
 		break;
 	case 12:
 		assert_true(w->kind <= 2);
+		if (w->kind == 2)
+			say(wr, w);
 		break;
 	}
 }

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "rdm/rdm_ep.h"
+#include "rdm/rdm_ctl.h"
 
 #define RW (DEV_REMOTE_READ | DEV_REMOTE_WRITE)
 
@@ -405,7 +405,7 @@ static void rdm_atomic_in__refused_is_told(void **state)
 }
 
 /* One that never shakes hands is told nothing, and leaves nothing behind. */
-static void rdm_error_owe__keeps_so_many(void **state)
+static void rdm_ctl_owe__keeps_so_many(void **state)
 {
 	struct bad b;
 
@@ -419,6 +419,7 @@ static void rdm_error_owe__keeps_so_many(void **state)
 	}
 	assert_int_equal(b.p.b.ep->stats.refused, 2000);
 	assert_int_equal(pair_posted(RDM_PKT_PEER_ERROR), 0);
+	assert_int_equal(b.p.b.ep->nowed, RDM_OWED_MAX);
 	expect_untouched(&b);
 	bad_close(&b);
 }
@@ -541,7 +542,7 @@ int main(void)
 		cmocka_unit_test(rdm_target_refuse__flood),
 		cmocka_unit_test(rdm_atomic_in__refused_holds_up_nothing),
 		cmocka_unit_test(rdm_atomic_in__refused_is_told),
-		cmocka_unit_test(rdm_error_owe__keeps_so_many),
+		cmocka_unit_test(rdm_ctl_owe__keeps_so_many),
 		cmocka_unit_test(rdm_atomic_result__that_nobody_asked_for),
 		cmocka_unit_test(rdm_atomic_result__of_another_length),
 		cmocka_unit_test(rdm_atomic_result__of_what_has_none),
