@@ -228,14 +228,15 @@ bool rdm_progress(struct rdm_ep *ep)
 	return ep->nrefused != 0;
 }
 
-/* Whether the device still holds something of ours. */
-static bool posted_left(struct rdm_ep *ep)
+/* Whether the device still holds something of ours, or something waits for a
+   HANDSHAKE. */
+static bool sends_left(struct rdm_ep *ep)
 {
 	uint32_t cursor = 0;
 	struct rdm_tx *tx;
 
 	while ((tx = u_pool_next(&ep->txs, &cursor))) {
-		if (tx->wrs)
+		if (tx->wrs || tx->state == RDM_TX_PARKED)
 			return true;
 	}
 	return !TAILQ_EMPTY(&ep->ctls_posted);
@@ -245,7 +246,7 @@ bool rdm_ep_drain(struct rdm_ep *ep, uint64_t timeout)
 {
 	uint64_t end = u_now() + timeout;
 
-	while (ep->busy || posted_left(ep)) {
+	while (ep->busy || sends_left(ep)) {
 		if (u_now() > end)
 			return false;
 		rdm_progress(ep);

@@ -333,6 +333,7 @@ struct rdm_ep {
 enum rdm_wr_kind {
 	RDM_WR_CTL,
 	RDM_WR_TX,
+	RDM_WR_ASK, /* an rdm_tx, of which it is no packet: rdm_park() */
 	RDM_WR_MSG,
 	RDM_WR_SERVE,
 };

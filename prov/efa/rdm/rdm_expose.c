@@ -135,8 +135,13 @@ int rdm_longread_start(struct rdm_ep *ep, struct rdm_tx *tx)
 						    RDM_PKT_LONGREAD_MSGRTM;
 		ret = longread_post(ep, tx);
 	}
-	if (ret)
+	if (ret) {
+		/* It may begin anew, in another way. */
 		rdm_conceal(ep, tx, true);
+		tx->peer->runting -= tx->runt;
+		tx->runt = 0;
+		tx->slice = 0;
+	}
 	return ret;
 }
 

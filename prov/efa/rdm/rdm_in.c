@@ -401,6 +401,11 @@ static void request_done(struct rdm_ep *ep, const struct dev_wc *wc)
 		tx->acked |= !wc->status;
 		rdm_tx_wc(ep, tx, wc);
 		break;
+	case RDM_WR_ASK:
+		tx = u_pool_at(&ep->txs, (uint32_t)wc->id);
+		if (tx)
+			rdm_tx_wc(ep, tx, wc);
+		break;
 	case RDM_WR_MSG:
 		msg = u_pool_at(&ep->msgs, (uint32_t)wc->id);
 		if (msg)

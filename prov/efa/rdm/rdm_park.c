@@ -9,15 +9,15 @@
 #include <errno.h>
 
 /*
- * Asks as a packet of the operation itself, so that it fails with the packet
- * when the peer cannot be reached.
+ * It asks for the operation, which fails with the packet when the peer cannot
+ * be reached; but as no packet of it, since the peer hears of none by that.
  */
 int rdm_park(struct rdm_ep *ep, struct rdm_tx *tx)
 {
 	struct rdm_pkt pkt = { .type = RDM_PKT_EAGER_RTW };
 	uint8_t hdr[RDM_PKT_HDR_MAX];
 	struct dev_wr wr = {
-		.id = rdm_wr_id(RDM_WR_TX, u_pool_id(tx)),
+		.id = rdm_wr_id(RDM_WR_ASK, u_pool_id(tx)),
 		.ah = tx->peer->ah,
 		.op = DEV_SEND,
 		.hdr = hdr,

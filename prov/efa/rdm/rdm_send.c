@@ -134,9 +134,11 @@ int rdm_send_start(struct rdm_ep *ep, struct rdm_tx *tx)
 /* The peer may want it without headers. */
 static U_COLD int send_early(struct rdm_ep *ep, struct rdm_tx *tx)
 {
-	if ((tx->flags & RDM_INJECT) && rdm_tx_copy(tx))
-		return -ENOMEM;
-	return rdm_park(ep, tx);
+	if (!(tx->flags & RDM_INJECT))
+		return rdm_park(ep, tx);
+	if (tx->len > ep->mtu)
+		return -EMSGSIZE;
+	return rdm_tx_copy(tx) ? -ENOMEM : rdm_park(ep, tx);
 }
 
 static __attribute__((noinline)) int send_slow(struct rdm_ep *ep,

@@ -186,6 +186,8 @@ bool rdm_tx_resume(struct rdm_ep *ep, struct rdm_tx *tx)
 	if (ret) {
 		tx->err = err_of(ret);
 		tx->state = RDM_TX_SENT;
+		/* A message has used its number up. */
+		tx->broke = tx->kind == RDM_TX_MSG;
 	}
 	return tx->state != RDM_TX_SENDING;
 }

@@ -10,6 +10,8 @@
 
 #include "rdm/rdm_move.h"
 
+static struct dev_mr region; /* compared, and never looked into */
+
 /* ---- messages without headers -------------------------------------------- */
 
 /* What a peer of 1.22 to 2.5 says whose receives are its user's own. */
@@ -150,6 +152,160 @@ static void rdm_bare_meet__judges_the_queue_pair(void **state)
 	pair_close(&p);
 }
 
+/* ---- messages that wait -------------------------------------------------- */
+
+/* None of a's messages goes before the HANDSHAKE. */
+static void patient_open(struct pair *p, const struct pair_options *o)
+{
+	pair_open(p, o);
+	p->a.ep->config.patient = true;
+	pair_fill(talk_out, 7, TALK_LEN);
+	memset(talk_in, 0, TALK_LEN);
+}
+
+static int send_named(struct pair *p, size_t len)
+{
+	static void *const named[] = { &region };
+	struct iovec iov = { talk_out, len };
+
+	return rdm_send(p->a.ep, &(struct rdm_send){
+					 .iov = &iov,
+					 .iovcnt = 1,
+					 .mr = named,
+					 .flags = RDM_COMPLETION,
+					 .to = p->a.peer,
+				 });
+}
+
+/* The request for the HANDSHAKE is no packet of the message. */
+static void rdm_park__revoked_number_is_skipped(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	patient_open(&p, &talk_completing);
+	assert_int_equal(send_named(&p, 100), 0);
+	assert_true(talk_step(&p.a, &p.b));
+	assert_true(rdm_revoke(p.a.ep, &region));
+	pair_error(&p.a, RDM_ERR_CANCELED);
+	pair_run(&p);
+	talk_again(&p);
+	talk_end(&p);
+}
+
+/* It is acknowledged late, and of the message nothing arrives. */
+static void rdm_park__failed_number_is_skipped(void **state)
+{
+	static const uint8_t statuses[] = { DEV_BAD_LKEY, DEV_UNREACHABLE };
+	struct dev_record_wr *asked, *message;
+	struct pair p;
+
+	(void)state;
+	for (size_t i = 0; i < u_array_size(statuses); i++) {
+		patient_open(&p, &talk_completing);
+		assert_int_equal(pair_send(&p.a, talk_out, 100, 0, 0, NULL), 0);
+		asked = dev_record_take(p.a.qp);
+		dev_record_deliver(asked, false);
+		rdm_progress(p.b.ep);
+		assert_true(talk_step(&p.b, &p.a));
+		dev_record_complete(asked, DEV_OK);
+		dev_record_free(asked);
+		rdm_progress(p.a.ep);
+		message = dev_record_take(p.a.qp);
+		if (message->data[0] == RDM_PKT_HANDSHAKE) {
+			dev_record_deliver(message, true);
+			dev_record_free(message);
+			message = dev_record_take(p.a.qp);
+		}
+		assert_int_equal(message->data[0], RDM_PKT_EAGER_MSGRTM);
+		dev_record_complete(message, statuses[i]);
+		dev_record_free(message);
+		rdm_progress(p.a.ep);
+		pair_error(&p.a, statuses[i]);
+		pair_run(&p);
+		talk_again(&p);
+		talk_end(&p);
+	}
+}
+
+/* The peer turns out to lack what a message needs. */
+static void rdm_park__refused_number_is_skipped(void **state)
+{
+	struct pair_options o = talk_completing;
+	struct pair p;
+
+	(void)state;
+	o.b_off = RDM_FEATURE_DC;
+	patient_open(&p, &o);
+	assert_int_equal(pair_send(&p.a, talk_out, 100, 0, RDM_DELIVERY, NULL),
+			 0);
+	pair_run(&p);
+	pair_error(&p.a, DEV_FEATURE);
+	talk_again(&p);
+	talk_end(&p);
+}
+
+/* Nobody takes more than a packet; what headers leave is known later. */
+static void rdm_park__inject_too_long(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	patient_open(&p, &talk_completing);
+	assert_int_equal(pair_send(&p.a, talk_out, PAIR_MTU + 1, 0, RDM_INJECT,
+				   NULL),
+			 -EMSGSIZE);
+	assert_int_equal(
+		pair_send(&p.a, talk_out, PAIR_MTU, 0, RDM_INJECT, NULL), 0);
+	pair_run(&p);
+	pair_error(&p.a, DEV_TOO_LONG);
+	talk_again(&p);
+	talk_end(&p);
+}
+
+/* The head of a runting message counts once, and is sent. */
+static void rdm_park__runting_waits_for_room(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	for (int reads = 0; reads < 2; reads++) {
+		patient_open(&p, &talk_runting);
+		dev_record_set_reads(p.b.dev, reads);
+		assert_int_equal(pair_recv(&p.b, talk_in, TALK_LEN, 0, 0, NULL),
+				 0);
+		assert_int_equal(
+			pair_send(&p.a, talk_out, TALK_LEN, 0, 0, NULL), 0);
+		assert_true(talk_step(&p.a, &p.b));
+		dev_record_set_room(p.a.dev, 0);
+		while (talk_step(&p.b, &p.a))
+			rdm_progress(p.a.ep);
+		dev_record_set_room(p.a.dev, -1);
+		pair_run(&p);
+		assert_true(pair_posted(RDM_PKT_RUNTREAD_MSGRTM) > 1);
+		talk_good(&p, TALK_LEN);
+		talk_end(&p);
+	}
+}
+
+/* Who closes waits for it. */
+static void rdm_ep_drain__parked_is_not_sent(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	patient_open(&p, &talk_completing);
+	assert_int_equal(pair_recv(&p.b, talk_in, 100, 0, 0, NULL), 0);
+	assert_int_equal(pair_send(&p.a, talk_out, 100, 0, RDM_INJECT, NULL),
+			 0);
+	assert_true(talk_step(&p.a, &p.b));
+	assert_false(rdm_ep_drain(p.a.ep, 1));
+	pair_run(&p);
+	assert_true(rdm_ep_drain(p.a.ep, 1));
+	talk_good(&p, 100);
+	talk_end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +313,12 @@ int main(void)
 		cmocka_unit_test(rdm_bare__first_messages_wait),
 		cmocka_unit_test(rdm_bare__others_get_headers),
 		cmocka_unit_test(rdm_bare_meet__judges_the_queue_pair),
+		cmocka_unit_test(rdm_park__revoked_number_is_skipped),
+		cmocka_unit_test(rdm_park__failed_number_is_skipped),
+		cmocka_unit_test(rdm_park__refused_number_is_skipped),
+		cmocka_unit_test(rdm_park__inject_too_long),
+		cmocka_unit_test(rdm_park__runting_waits_for_room),
+		cmocka_unit_test(rdm_ep_drain__parked_is_not_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
