@@ -70,6 +70,53 @@ static void enable__one_direction_needs_one_queue(void **state)
 	fixture_close(&f);
 }
 
+/* Whether the first message has come before its sender looks at anything. */
+static bool goes_at_once(enum dev_kind kind, uint64_t caps, bool short_only)
+{
+	char out[4] = "abc", in[4] = "";
+	struct fi_cq_tagged_entry entry;
+	struct dev *dev;
+	bool came;
+
+	fixture_open(&f, &(struct fixture_config){ .caps = caps,
+						   .disabled = true });
+	dev = u_container_of(f.domain, struct efa_domain, fid)->dev;
+	for (int i = 0; i < 2 && short_only; i++)
+		assert_int_equal(fi_setopt(&f.ep[i]->fid, FI_OPT_ENDPOINT,
+					   FI_OPT_MAX_MSG_SIZE,
+					   &(size_t){ dev->info.mtu },
+					   sizeof(size_t)),
+				 0);
+	dev->info.kind = kind;
+	fixture_enable(&f);
+	assert_int_equal(fi_recv(f.ep[1], in, 4, NULL, FI_ADDR_UNSPEC, in), 0);
+	assert_int_equal(fi_send(f.ep[0], out, 4, NULL, f.addr[1], out), 0);
+	came = false;
+	for (int i = 0; i < 100 && !came; i++)
+		came = fi_cq_read(f.cq[1], &entry, 1) == 1;
+	if (!came)
+		fixture_entry(&f, 1);
+	assert_string_equal(in, "abc");
+	fixture_entry(&f, 0);
+	fixture_close(&f);
+	return came;
+}
+
+/*
+ * Of hardware, an old peer may want messages without headers where a program
+ * does with no more than one packet; so that the first one asks before.
+ */
+static void enable__first_message_may_have_to_ask(void **state)
+{
+	uint64_t plain = FI_MSG | FI_RMA;
+
+	assert_false(goes_at_once(DEV_KIND_VERBS, plain, true));
+	assert_true(goes_at_once(DEV_KIND_VERBS, plain, false));
+	assert_true(goes_at_once(DEV_KIND_VERBS, plain | FI_TAGGED, true));
+	assert_true(goes_at_once(DEV_KIND_VERBS, plain | FI_ATOMIC, true));
+	assert_true(goes_at_once(DEV_KIND_SOFT, plain, true));
+}
+
 static void bind__mistakes(void **state)
 {
 	fixture_open(&f, &(struct fixture_config){ .disabled = true });
@@ -353,6 +400,7 @@ int main(void)
 		cmocka_unit_test(before_enable__nothing_can_be_posted),
 		cmocka_unit_test(enable__needs_queue_and_vector),
 		cmocka_unit_test(enable__one_direction_needs_one_queue),
+		cmocka_unit_test(enable__first_message_may_have_to_ask),
 		cmocka_unit_test(bind__mistakes),
 		cmocka_unit_test(close__children_before_parents),
 		cmocka_unit_test(close__event_queue_after_endpoint),
