@@ -46,6 +46,7 @@ struct end {
 static struct end ends[64];
 static size_t nends;
 static uint32_t posted[256];
+static bool seen[256]; /* of all pairs */
 
 /* ---- who ----------------------------------------------------------------- */
 
@@ -428,6 +429,7 @@ static void see(const struct dev_record_wr *wr)
 	assert_true(wr->len <= PAIR_MTU);
 	watch_decode(wr->data, wr->len, &w);
 	posted[w.type]++;
+	seen[w.type] = true;
 	check_identity(&w, &wr->from->addr);
 	check_features(&w, &wr->to);
 	switch (watch_layout(w.type)->family) {
@@ -454,6 +456,14 @@ static void see(const struct dev_record_wr *wr)
 uint32_t pair_posted(uint8_t type)
 {
 	return posted[type];
+}
+
+void pair_watch_seen_all(void)
+{
+	for (int type = 0; type < 256; type++)
+		if (watch_layout((uint8_t)type) && !seen[type])
+			fail_msg("no %s was posted",
+				 watch_layout((uint8_t)type)->name);
 }
 
 void pair_watch_start(void)

@@ -66,5 +66,7 @@ void watch_decode(const uint8_t *bytes, uint64_t len, struct watched *w);
 /* From here on every packet that is posted is checked. */
 void pair_watch_start(void);
 void pair_watch_stop(void);
+/* Fails the test unless the program has posted a packet of each type. */
+void pair_watch_seen_all(void);
 
 #endif

@@ -51,46 +51,6 @@ static void rdm_rma__moves_bytes_by_every_way(void **state)
 	}
 }
 
-/* Which packets a write or read of that length takes. */
-static void rdm_rma__chooses_the_packet_by_length(void **state)
-{
-	static const struct {
-		bool read;
-		size_t len;
-		uint32_t flags;
-		uint8_t type;
-	} choices[] = {
-		{ false, 100, 0, RDM_PKT_EAGER_RTW },
-		{ false, 100, RDM_DELIVERY, RDM_PKT_DC_EAGER_RTW },
-		{ false, 5000, 0, RDM_PKT_LONGCTS_RTW },
-		{ false, 5000, RDM_DELIVERY, RDM_PKT_DC_LONGCTS_RTW },
-		{ false, PAIR_READ_WRITE, 0, RDM_PKT_LONGREAD_RTW },
-		{ false, PAIR_READ_WRITE, RDM_DELIVERY, RDM_PKT_LONGREAD_RTW },
-		{ false, PAIR_READ_WRITE, RDM_INJECT, RDM_PKT_LONGCTS_RTW },
-		{ true, PAIR_MTU - 25, 0, RDM_PKT_SHORT_RTR },
-		{ true, PAIR_MTU - 24, 0, RDM_PKT_LONGCTS_RTR },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < u_array_size(choices); i++) {
-		struct pair_options o = { .caps = BOTH,
-					  .b_off = RDM_FEATURE_WRITE };
-		struct memory m;
-
-		if (choices[i].read)
-			o.b_off |= RDM_FEATURE_READ;
-		memory_open(&m, &o, DEV_REMOTE_READ | DEV_REMOTE_WRITE);
-		pair_shake(&m.p);
-		assert_int_equal(memory_post(&m, choices[i].read,
-					     choices[i].len, choices[i].flags),
-				 0);
-		pair_run(&m.p);
-		assert_int_equal(pair_posted(choices[i].type), 1);
-		memory_check(&m, choices[i].read, choices[i].len, 0);
-		memory_close(&m);
-	}
-}
-
 /* A write in packets says where it went. */
 static void rdm_rma__remote_data_of_packets_has_the_address(void **state)
 {
@@ -312,7 +272,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rdm_rma__moves_bytes_by_every_way),
-		cmocka_unit_test(rdm_rma__chooses_the_packet_by_length),
 		cmocka_unit_test(
 			rdm_rma__remote_data_of_packets_has_the_address),
 		cmocka_unit_test(rdm_rma__remote_reads_in_packets_are_counted),
