@@ -126,6 +126,9 @@ void vf_expect(struct verify *v, bool holds, const char *format, ...)
 void vf_skip(struct verify *v, const char *why);
 /* FI_DELIVERY_COMPLETE, unless it has to be refused. */
 uint64_t vf_delivery(const struct verify *v);
+/* A write of len bytes at tx + at, with flags and an entry: as fi_writemsg. */
+ssize_t vf_writemsg(struct verify *v, struct vf_op *op, size_t at, size_t len,
+		    uint64_t addr, uint64_t key, uint64_t flags);
 
 /* Tagged, offsets into the arenas. */
 void vf_recv(struct verify *v, struct vf_op *op, fi_addr_t from, size_t at,

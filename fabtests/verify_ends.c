@@ -118,19 +118,8 @@ static void regions_close(struct verify *v, struct counted *c)
 static ssize_t write_to(struct verify *v, const struct act *a, uint64_t addr,
 			uint64_t key, struct vf_op *op)
 {
-	struct iovec iov = { v->tx.p, a->len };
-	struct fi_rma_iov there = { addr, a->len, key };
-	struct fi_msg_rma msg = { .msg_iov = &iov,
-				  .desc = &v->tx.desc,
-				  .iov_count = 1,
-				  .addr = v->ft.peer,
-				  .rma_iov = &there,
-				  .rma_iov_count = 1,
-				  .context = op };
-
-	return fi_writemsg(v->ft.ep, &msg,
-			   FI_COMPLETION |
-				   (a->how == DELIVERY ? vf_delivery(v) : 0));
+	return vf_writemsg(v, op, 0, a->len, addr, key,
+			   a->how == DELIVERY ? vf_delivery(v) : 0);
 }
 
 static ssize_t act_once(struct verify *v, const struct counted *c,

@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include <rdma/fi_rma.h>
+
 #define FAILURES_SHOWN 40u
 
 uint64_t vf_random(struct verify *v)
@@ -69,6 +71,22 @@ void vf_skip(struct verify *v, const char *why)
 uint64_t vf_delivery(const struct verify *v)
 {
 	return v->ft.opt.no_delivery ? 0 : FI_DELIVERY_COMPLETE;
+}
+
+ssize_t vf_writemsg(struct verify *v, struct vf_op *op, size_t at, size_t len,
+		    uint64_t addr, uint64_t key, uint64_t flags)
+{
+	struct iovec iov = { v->tx.p + at, len };
+	struct fi_rma_iov there = { addr, len, key };
+	struct fi_msg_rma msg = { .msg_iov = &iov,
+				  .desc = &v->tx.desc,
+				  .iov_count = 1,
+				  .addr = v->ft.peer,
+				  .rma_iov = &there,
+				  .rma_iov_count = 1,
+				  .context = op };
+
+	return fi_writemsg(v->ft.ep, &msg, FI_COMPLETION | flags);
 }
 
 static void take_entry(struct verify *v, const struct fi_cq_tagged_entry *entry,

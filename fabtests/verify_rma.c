@@ -95,22 +95,6 @@ static size_t pieces(const struct verify *v, char *p, size_t len,
 	return n;
 }
 
-static ssize_t write_delivered(struct verify *v, const struct window *w,
-			       struct vf_op *op, size_t at, size_t len)
-{
-	struct iovec iov = { v->tx.p + at, len };
-	struct fi_rma_iov there = { w->addr + at, len, w->key };
-	struct fi_msg_rma msg = { .msg_iov = &iov,
-				  .desc = &v->tx.desc,
-				  .iov_count = 1,
-				  .addr = v->ft.peer,
-				  .rma_iov = &there,
-				  .rma_iov_count = 1,
-				  .context = op };
-
-	return fi_writemsg(v->ft.ep, &msg, FI_COMPLETION | vf_delivery(v));
-}
-
 static ssize_t access_once(struct verify *v, const struct window *w,
 			   enum how how, struct vf_op *op, size_t at,
 			   size_t len)
@@ -146,7 +130,8 @@ static ssize_t access_once(struct verify *v, const struct window *w,
 	case HOWS:
 		break;
 	}
-	return write_delivered(v, w, op, at, len);
+	return vf_writemsg(v, op, at, len, w->addr + at, w->key,
+			   vf_delivery(v));
 }
 
 static void post(struct verify *v, const struct window *w, enum how how,

@@ -311,13 +311,9 @@ static void check_thin_kinds(void)
 static void mr_close__under_receives_of_thin_endpoints(void **state)
 {
 	check_thin_kinds();
-	setenv("FI_EFA_ENABLE_SHM_TRANSFER", "0", 1);
-	efa_prov.cleanup();
-	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+	fixture_use_shm(false);
 	check_thin_kinds();
-	unsetenv("FI_EFA_ENABLE_SHM_TRANSFER");
-	efa_prov.cleanup();
-	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+	fixture_use_shm(true);
 }
 
 /* ---- threads --------------------------------------------------------------- */

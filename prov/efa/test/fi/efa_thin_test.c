@@ -45,18 +45,14 @@ static int teardown(void **state)
 
 static int setup_udp(void **state)
 {
-	setenv("FI_EFA_ENABLE_SHM_TRANSFER", "0", 1);
-	efa_prov.cleanup();
-	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+	fixture_use_shm(false);
 	return setup(state);
 }
 
 static int teardown_udp(void **state)
 {
 	teardown(state);
-	unsetenv("FI_EFA_ENABLE_SHM_TRANSFER");
-	efa_prov.cleanup();
-	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+	fixture_use_shm(true);
 	return 0;
 }
 

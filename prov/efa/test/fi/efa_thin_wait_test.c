@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -84,13 +83,9 @@ static void leave(struct fid *fid)
 
 static void over_udp(void (*check)(void))
 {
-	setenv("FI_EFA_ENABLE_SHM_TRANSFER", "0", 1);
-	efa_prov.cleanup();
-	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+	fixture_use_shm(false);
 	check();
-	unsetenv("FI_EFA_ENABLE_SHM_TRANSFER");
-	efa_prov.cleanup();
-	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+	fixture_use_shm(true);
 }
 
 /* ---- calls that wait ----------------------------------------------------- */

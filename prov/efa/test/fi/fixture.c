@@ -29,6 +29,16 @@ int fixture_group_teardown(void **state)
 	return 0;
 }
 
+void fixture_use_shm(bool use)
+{
+	if (use)
+		unsetenv("FI_EFA_ENABLE_SHM_TRANSFER");
+	else
+		setenv("FI_EFA_ENABLE_SHM_TRANSFER", "0", 1);
+	efa_prov.cleanup();
+	assert_ptr_equal(fi_prov_ini(), &efa_prov);
+}
+
 struct fi_info *fixture_hints(enum fi_ep_type type)
 {
 	struct fi_info *hints = fi_allocinfo();

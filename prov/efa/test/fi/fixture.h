@@ -45,6 +45,9 @@ struct fixture {
 int fixture_group_setup(void **state);
 int fixture_group_teardown(void **state);
 
+/* Loads the provider anew, with nothing open; false: peers are at UDP. */
+void fixture_use_shm(bool use);
+
 /* Hints that every info of the type fits; free with fi_freeinfo. */
 struct fi_info *fixture_hints(enum fi_ep_type type);
 
