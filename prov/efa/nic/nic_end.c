@@ -21,26 +21,30 @@
 
 /* --- lanes --- */
 
-static bool path_has_lane(const struct nic_path *p)
+/* The first lane of the peer from this one on; NIC_LANES: none. */
+static uint32_t path_lane(const struct nic_path *p, uint32_t lane)
 {
 	struct wire_shm_id who;
 
-	for (uint32_t lane = 0; lane < NIC_LANES; lane++)
+	for (; lane < NIC_LANES; lane++)
 		if (!wire_shm_source(p->qp->shm, lane, &who) &&
 		    nic_id_same(&who, &p->id))
-			return true;
-	return false;
+			break;
+	return lane;
+}
+
+static bool path_has_lane(const struct nic_path *p)
+{
+	return path_lane(p, 0) < NIC_LANES;
 }
 
 /* One that its peer closes, or died with, goes by itself once it is read. */
 static void path_cut_off(const struct nic_path *p)
 {
-	struct wire_shm_id who;
+	uint32_t lane = 0;
 
-	for (uint32_t lane = 0; lane < NIC_LANES; lane++)
-		if (!wire_shm_source(p->qp->shm, lane, &who) &&
-		    nic_id_same(&who, &p->id))
-			wire_shm_cut_off(p->qp->shm, lane);
+	while ((lane = path_lane(p, lane)) < NIC_LANES)
+		wire_shm_cut_off(p->qp->shm, lane++);
 }
 
 void nic_path_shun_tick(struct nic_path *p)
