@@ -193,15 +193,6 @@ static void warm_up(struct flood *f)
 	}
 }
 
-static size_t largest(const struct ft_options *opt)
-{
-	size_t max = 8;
-
-	for (size_t i = 0; i < opt->nsizes; i++)
-		max = opt->size[i] > max ? opt->size[i] : max;
-	return max;
-}
-
 int main(int argc, char **argv)
 {
 	struct flood f = { .strict = false };
@@ -215,7 +206,8 @@ int main(int argc, char **argv)
 	f.strict = !strcmp(f.ft.info->fabric_attr->prov_name, "efa");
 	f.context = ft_alloc((f.ft.client ? opt->count : WINDOW) *
 			     sizeof(*f.context));
-	f.buf = ft_buf_new(&f.ft, largest(opt) * (f.ft.client ? 6000 : WINDOW));
+	f.buf = ft_buf_new(&f.ft,
+			   ft_largest(opt) * (f.ft.client ? 6000 : WINDOW));
 	if (f.ft.client)
 		printf("%10s %10s %12s\n", "bytes", "messages", "KiB kept");
 	warm_up(&f);

@@ -459,15 +459,6 @@ static void run(struct test *t, const struct kind *kind)
 		       (unsigned long long)forks);
 }
 
-static size_t largest(const struct ft_options *opt)
-{
-	size_t max = 1;
-
-	for (size_t i = 0; i < opt->nsizes; i++)
-		max = opt->size[i] > max ? opt->size[i] : max;
-	return max;
-}
-
 /* With RMA where the provider has it. */
 static void open_all(struct test *t, size_t size)
 {
@@ -506,7 +497,7 @@ int main(int argc, char **argv)
 	size_t n = 0;
 
 	ft_start(&t.ft, argc, argv, &program);
-	open_all(&t, largest(&t.ft.opt));
+	open_all(&t, ft_largest(&t.ft.opt));
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (!is_wanted(&t, &kinds[i]))
 			continue;

@@ -18,7 +18,7 @@
 #include "pattern.h"
 
 #define PATIENCE_MS 10000
-#define IDLE_S 5u
+#define IDLE_S 1u
 #define AUTO_MESSAGES 20u
 #define NS_PER_MS 1000000u
 

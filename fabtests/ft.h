@@ -157,6 +157,7 @@ void ft_start(struct ft *ft, int argc, char **argv,
 void ft_options_parse(struct ft *ft, int argc, char **argv);
 /* By its name, with --only and --skip, which are lists of parts of names. */
 bool ft_chosen(const struct ft_options *opt, const char *name);
+size_t ft_largest(const struct ft_options *opt); /* of size, at least 1 */
 void ft_pair(struct ft *ft);
 void ft_oob_send(struct ft *ft, const void *data, size_t len);
 void ft_oob_recv(struct ft *ft, void *data, size_t len);

@@ -328,6 +328,15 @@ bool ft_chosen(const struct ft_options *opt, const char *name)
 	       !(opt->skip && has_word(name, opt->skip));
 }
 
+size_t ft_largest(const struct ft_options *opt)
+{
+	size_t max = 1;
+
+	for (size_t i = 0; i < opt->nsizes; i++)
+		max = opt->size[i] > max ? opt->size[i] : max;
+	return max;
+}
+
 void ft_options_parse(struct ft *ft, int argc, char **argv)
 {
 	struct ft_options *opt = &ft->opt;

@@ -149,69 +149,102 @@ static uint64_t next(struct bytes *b, int bytes)
 	return v;
 }
 
-static void set_field(struct watched *w, const char *name, uint64_t v)
-{
-	static const struct {
-		const char *name;
-		size_t at;
-		bool wide;
-	} places[] = {
-		{ "msg_id", offsetof(struct watched, msg_id), false },
-		{ "send_id", offsetof(struct watched, send_id), false },
-		{ "recv_id", offsetof(struct watched, recv_id), false },
-		{ "credit", offsetof(struct watched, credit), false },
-		{ "kind", offsetof(struct watched, kind), false },
-		{ "error", offsetof(struct watched, error), false },
-		{ "connid", offsetof(struct watched, connid), false },
-		{ "n", offsetof(struct watched, n), false },
-		{ "k", offsetof(struct watched, k), false },
-		{ "tag", offsetof(struct watched, tag), true },
-		{ "total", offsetof(struct watched, total), true },
-		{ "offset", offsetof(struct watched, offset), true },
-		{ "runt", offsetof(struct watched, seg_length), true },
-		{ "seg_length", offsetof(struct watched, seg_length), true },
-		{ "window", offsetof(struct watched, window), true },
-	};
+/* ---- the fixed part ------------------------------------------------------ */
 
-	if (!strcmp(name, "zero") && v)
-		fail_msg("a field that is zero holds %lx", (unsigned long)v);
-	if (!strcmp(name, "connid"))
-		w->has_connid = true;
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if (strcmp(places[i].name, name) != 0)
-			continue;
-		if (places[i].wide)
-			*(uint64_t *)((char *)w + places[i].at) = v;
-		else
-			*(uint32_t *)((char *)w + places[i].at) = (uint32_t)v;
-	}
-}
+/* Where a field of that name is put; others are only looked at. */
+static const struct place {
+	const char *name;
+	size_t at;
+	bool wide;
+} places[] = {
+	{ "msg_id", offsetof(struct watched, msg_id), false },
+	{ "send_id", offsetof(struct watched, send_id), false },
+	{ "recv_id", offsetof(struct watched, recv_id), false },
+	{ "credit", offsetof(struct watched, credit), false },
+	{ "kind", offsetof(struct watched, kind), false },
+	{ "error", offsetof(struct watched, error), false },
+	{ "connid", offsetof(struct watched, connid), false },
+	{ "n", offsetof(struct watched, n), false },
+	{ "k", offsetof(struct watched, k), false },
+	{ "tag", offsetof(struct watched, tag), true },
+	{ "total", offsetof(struct watched, total), true },
+	{ "offset", offsetof(struct watched, offset), true },
+	{ "runt", offsetof(struct watched, seg_length), true },
+	{ "seg_length", offsetof(struct watched, seg_length), true },
+	{ "window", offsetof(struct watched, window), true },
+};
 
-/* The fixed part, by its text. Returns what of the text is left. */
-static const char *fixed(const uint8_t *p, struct bytes *b, const char *fields,
-			 struct watched *w)
-{
-	for (;;) {
+/* The text of a layout, which is read once. */
+static struct fields {
+	struct {
+		const struct place *place; /* or NULL */
 		unsigned int at, size;
-		char name[16];
-		int used = 0;
+		bool zero;
+	} field[8];
+	uint32_t n;
+	unsigned int end; /* where the fixed part ends; 0: not read yet */
+	bool rma, read; /* lists follow */
+} all_fields[256];
 
-		if (sscanf(fields, " end:%u%n", &at, &used) == 1) {
-			if (b->left < at)
-				fail_msg("type %u is too short", w->type);
-			b->p += at;
-			b->left -= at;
-			return fields + used;
-		}
-		if (sscanf(fields, " %15[a-z_]:%u:%u%n", name, &at, &size,
-			   &used) != 3)
-			fail_msg("layout of type %u: %s", w->type, fields);
-		if (b->left < at + size)
-			fail_msg("type %u is too short", w->type);
-		set_field(w, name, number(p + at, (int)size));
-		fields += used;
-	}
+static const struct place *place_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (!strcmp(places[i].name, name))
+			return &places[i];
+	return NULL;
 }
+
+static void read_fields(struct fields *f, const struct watch_layout *l)
+{
+	const char *text = l->fields;
+	unsigned int at, size;
+	char name[16];
+	int used = 0;
+
+	while (sscanf(text, " end:%u%n", &f->end, &used) != 1) {
+		if (sscanf(text, " %15[a-z_]:%u:%u%n", name, &at, &size,
+			   &used) != 3 ||
+		    f->n == sizeof(f->field) / sizeof(f->field[0]))
+			fail_msg("layout of %s: %s", l->name, text);
+		f->field[f->n].place = place_of(name);
+		f->field[f->n].at = at;
+		f->field[f->n].size = size;
+		f->field[f->n++].zero = !strcmp(name, "zero");
+		text += used;
+	}
+	f->rma = strchr(text + used, 'N');
+	f->read = strchr(text + used, 'K');
+}
+
+static void set_field(struct watched *w, const struct place *place, uint64_t v)
+{
+	if (place->wide)
+		*(uint64_t *)((char *)w + place->at) = v;
+	else
+		*(uint32_t *)((char *)w + place->at) = (uint32_t)v;
+	if (place->at == offsetof(struct watched, connid))
+		w->has_connid = true;
+}
+
+static void fixed(const uint8_t *p, struct bytes *b, const struct fields *f,
+		  struct watched *w)
+{
+	if (b->left < f->end)
+		fail_msg("type %u is too short", w->type);
+	for (uint32_t i = 0; i < f->n; i++) {
+		uint64_t v = number(p + f->field[i].at, (int)f->field[i].size);
+
+		if (f->field[i].zero && v)
+			fail_msg("a field that is zero holds %lx",
+				 (unsigned long)v);
+		if (f->field[i].place)
+			set_field(w, f->field[i].place, v);
+	}
+	b->p += f->end;
+	b->left -= f->end;
+}
+
+/* ---- what follows -------------------------------------------------------- */
 
 static void handshake(const uint8_t *p, struct bytes *b, struct watched *w)
 {
@@ -258,7 +291,7 @@ void watch_decode(const uint8_t *p, uint64_t len, struct watched *w)
 {
 	struct bytes b = { p, len };
 	const struct watch_layout *l;
-	const char *rest;
+	struct fields *f;
 
 	memset(w, 0, sizeof(*w));
 	if (len < 4 || p[1] != 4)
@@ -270,10 +303,13 @@ void watch_decode(const uint8_t *p, uint64_t len, struct watched *w)
 		fail_msg("type %u does not exist", w->type);
 	if ((w->flags & l->flags) != l->flags)
 		fail_msg("%s with flags %x", l->name, w->flags);
-	rest = fixed(p, &b, l->fields, w);
+	f = &all_fields[w->type];
+	if (!f->end)
+		read_fields(f, l);
+	fixed(p, &b, f, w);
 	if (w->n > WATCH_IOVS || w->k > WATCH_IOVS)
 		fail_msg("%s with too many elements", l->name);
-	for (uint32_t i = 0; strchr(rest, 'N') && i < w->n; i++) {
+	for (uint32_t i = 0; f->rma && i < w->n; i++) {
 		w->rma[i].addr = next(&b, 8);
 		w->rma[i].len = next(&b, 8);
 		w->rma[i].key = next(&b, 8);
@@ -287,7 +323,7 @@ void watch_decode(const uint8_t *p, uint64_t len, struct watched *w)
 		w->connid = (uint32_t)next(&b, 4);
 		assert_int_equal(next(&b, 4), 0);
 	}
-	for (uint32_t i = 0; strchr(rest, 'K') && i < w->k; i++) {
+	for (uint32_t i = 0; f->read && i < w->k; i++) {
 		w->read[i].addr = next(&b, 8);
 		w->read[i].len = next(&b, 8);
 		w->read[i].key = next(&b, 8);

@@ -35,7 +35,7 @@ struct said {
 };
 
 static struct said *all;
-static size_t nall;
+static size_t nall, room;
 
 struct end {
 	uint32_t qkey;
@@ -186,8 +186,11 @@ static uint64_t sum(uint32_t n, bool remote, const struct watched *w)
 
 static struct said *say(const struct dev_record_wr *wr, const struct watched *w)
 {
-	all = realloc(all, (nall + 1) * sizeof(*all));
-	assert_non_null(all);
+	if (nall == room) {
+		room = 2 * room + 64;
+		all = realloc(all, room * sizeof(*all));
+		assert_non_null(all);
+	}
 	all[nall] = (struct said){
 		.from = wr->from->addr,
 		.to = wr->to,
@@ -480,5 +483,5 @@ void pair_watch_stop(void)
 		free(all[i].slice);
 	free(all);
 	all = NULL;
-	nall = 0;
+	nall = room = 0;
 }

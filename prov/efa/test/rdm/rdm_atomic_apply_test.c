@@ -146,7 +146,7 @@ static void rdm_atomic_apply__keeps_padding(void **state)
 /* ---- threads ------------------------------------------------------------- */
 
 #define THREADS 2
-#define ROUNDS 50000
+#define ROUNDS 20000
 
 struct adder {
 	uint32_t type;

@@ -61,10 +61,7 @@ static bool steps(struct pair *p, int n)
 
 static bool all_others(const uint8_t *bytes, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (bytes[i] != OTHERS)
-			return false;
-	return true;
+	return bytes[0] == OTHERS && !memcmp(bytes, bytes + 1, len - 1);
 }
 
 /* One entry, which is good or one of these errors; the error. */

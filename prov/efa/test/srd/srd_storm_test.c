@@ -19,11 +19,12 @@
 
 #include "srd_pair.h"
 #include "srd_pair_priv.h"
+#include "test/sanitized.h"
 #include "util/u_time.h"
 
 #define OPS 60 /* of a run */
 
-static uint64_t first_seed = 1, nseeds = 300;
+static uint64_t first_seed = 1, nseeds = SANITIZED_THREAD ? 60 : 300;
 
 /* Nothing, or below n. One draw a statement: seeds mean the same everywhere. */
 static uint32_t maybe(struct pair *w, uint32_t n)
