@@ -212,6 +212,9 @@ static void read_fields(struct fields *f, const struct watch_layout *l)
 		f->field[f->n++].zero = !strcmp(name, "zero");
 		text += used;
 	}
+	for (uint32_t i = 0; i < f->n; i++)
+		if (f->field[i].at + f->field[i].size > f->end)
+			fail_msg("layout of %s: its end", l->name);
 	f->rma = strchr(text + used, 'N');
 	f->read = strchr(text + used, 'K');
 }

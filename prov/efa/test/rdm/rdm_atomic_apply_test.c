@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "rdm/rdm_atomic_op.h"
+#include "test/sanitized.h"
 #include "util/u_base.h"
 
 #define ELEMENTS 5
@@ -146,7 +147,7 @@ static void rdm_atomic_apply__keeps_padding(void **state)
 /* ---- threads ------------------------------------------------------------- */
 
 #define THREADS 2
-#define ROUNDS 20000
+#define ROUNDS (SANITIZED_THREAD ? 20000 : 50000)
 
 struct adder {
 	uint32_t type;

@@ -249,7 +249,7 @@ static void rdm_av_insert__comings_and_goings_reuse(void **state)
 
 /* ---- many ---------------------------------------------------------------------- */
 
-#define MANY (SANITIZED_ADDRESS || SANITIZED_THREAD ? 100000u : 1000000u)
+#define MANY (SANITIZED_THREAD ? 100000u : 1000000u)
 
 static size_t memory_in_use(void)
 {

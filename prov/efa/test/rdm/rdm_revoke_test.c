@@ -59,6 +59,7 @@ static bool steps(struct pair *p, int n)
 	return moved;
 }
 
+/* One byte at least. */
 static bool all_others(const uint8_t *bytes, size_t len)
 {
 	return bytes[0] == OTHERS && !memcmp(bytes, bytes + 1, len - 1);
