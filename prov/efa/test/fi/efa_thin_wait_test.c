@@ -20,6 +20,7 @@
 static struct fixture f;
 static char out[BYTES], in[BYTES];
 static int tx, rx; /* contexts */
+static bool udp;
 
 static const struct fixture_config kinds[] = {
 	{ .direct = true },
@@ -84,8 +85,19 @@ static void leave(struct fid *fid)
 static void over_udp(void (*check)(void))
 {
 	fixture_use_shm(false);
+	udp = true;
 	check();
+	udp = false;
 	fixture_use_shm(true);
+}
+
+/* Nothing comes, but that a packet which was sent again wakes for nothing. */
+static void rests(struct fid *fid, int fd)
+{
+	leave(fid);
+	for (int i = 0; udp && i < 10 && comes_up(fd, 0); i++)
+		leave(fid);
+	assert_int_equal(comes_up(fd, 0), 0);
 }
 
 /* ---- calls that wait ----------------------------------------------------- */
@@ -197,8 +209,7 @@ static void poll_queue(void)
 		fd = fd_of(fid);
 		post_recv();
 		post_recv();
-		leave(fid);
-		assert_int_equal(comes_up(fd, 0), 0);
+		rests(fid, fd);
 		send_one();
 		send_one();
 		assert_int_equal(comes_up(fd, 5000), 1);
@@ -209,8 +220,7 @@ static void poll_queue(void)
 			assert_int_equal(comes_up(fd, 5000), 1);
 		entry = fixture_entry(&f, 1);
 		received(&entry);
-		leave(fid);
-		assert_int_equal(comes_up(fd, 0), 0);
+		rests(fid, fd);
 		fixture_close(&f);
 	}
 }
@@ -232,14 +242,12 @@ static void poll_counter(void)
 		fixture_enable(&f);
 		fd = fd_of(&cntr->fid);
 		post_recv();
-		leave(&cntr->fid);
-		assert_int_equal(comes_up(fd, 0), 0);
+		rests(&cntr->fid, fd);
 		send_one();
 		assert_int_equal(comes_up(fd, 5000), 1);
 		while (fi_cntr_read(cntr) < 1)
 			;
-		leave(&cntr->fid);
-		assert_int_equal(comes_up(fd, 0), 0);
+		rests(&cntr->fid, fd);
 		fixture_close(&f);
 	}
 }

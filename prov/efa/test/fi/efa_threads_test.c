@@ -173,9 +173,9 @@ static void *remover(void *arg)
 
 	failed += fi_getname(&f.ep[1]->fid, other, &len) != 0;
 	failed += fi_getname(&f.ep[0]->fid, self, &len) != 0;
+	other[18] = 1; /* queue pairs of nobody, and never number 0 */
 	for (int i = 0; i < ROUNDS; i++) {
 		for (int k = 0; k < 10; k++) {
-			/* Queue pairs of nobody. */
 			other[16 + k % 2] ^= (uint8_t)((10 * i + k) | 1);
 			insert_and_remove(other, false);
 		}

@@ -180,15 +180,24 @@ static void nic_pin_take__beside_a_forked_child(void **state)
 /* ---- waiting ---------------------------------------------------------------- */
 
 struct copy {
+	struct view *v;
 	struct nic_pin *pin;
 	_Atomic bool over;
 };
 
+static bool is_open(const struct view *v)
+{
+	return nic_mirror_covers(v->mirror, v->key, RW, (uintptr_t)v->mem, 1);
+}
+
+/* Goes on for a while after the owner has begun to close. */
 static void *copy_run(void *arg)
 {
 	struct copy *copy = arg;
 
-	for (int i = 0; i < 2000; i++)
+	while (is_open(copy->v))
+		sched_yield();
+	for (int i = 0; i < 20; i++)
 		sched_yield();
 	copy->over = true;
 	nic_pin_clear(copy->pin);
@@ -197,9 +206,9 @@ static void *copy_run(void *arg)
 
 static void nic_keys_dereg__waits_for_a_copy(void **state)
 {
-	struct copy copy = { .over = false };
-	pthread_t thread;
 	struct view v;
+	struct copy copy = { .v = &v };
+	pthread_t thread;
 
 	view_open(&v, *state);
 	assert_int_equal(nic_mirror_pin(v.mirror, &copy.pin), 0);
@@ -257,8 +266,7 @@ static void nic_keys_dereg__busy(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(nic_keys_dereg(&v.keys, v.key), -EBUSY);
 		assert_int_equal(nic_keys_used(&v.keys), 1);
-		assert_false(nic_mirror_covers(v.mirror, v.key, RW,
-					       (uintptr_t)v.mem, 1));
+		assert_false(is_open(&v));
 	}
 	/* Its slot is nobody's meanwhile. */
 	for (uint32_t i = 0; i < 3 * NIC_KEYS_GROUP; i++) {
