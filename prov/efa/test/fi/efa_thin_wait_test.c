@@ -91,11 +91,13 @@ static void over_udp(void (*check)(void))
 	fixture_use_shm(true);
 }
 
-/* Nothing comes, but that a packet which was sent again wakes for nothing. */
+/* After a message nothing comes; SRD over UDP may send its packet again. */
 static void rests(struct fid *fid, int fd)
 {
+	bool again = udp && f.info->ep_attr->type == FI_EP_RDM;
+
 	leave(fid);
-	for (int i = 0; udp && i < 10 && comes_up(fd, 0); i++)
+	for (int i = 0; again && i < 10 && comes_up(fd, 0); i++)
 		leave(fid);
 	assert_int_equal(comes_up(fd, 0), 0);
 }
@@ -209,7 +211,8 @@ static void poll_queue(void)
 		fd = fd_of(fid);
 		post_recv();
 		post_recv();
-		rests(fid, fd);
+		leave(fid);
+		assert_int_equal(comes_up(fd, 0), 0);
 		send_one();
 		send_one();
 		assert_int_equal(comes_up(fd, 5000), 1);
@@ -242,7 +245,8 @@ static void poll_counter(void)
 		fixture_enable(&f);
 		fd = fd_of(&cntr->fid);
 		post_recv();
-		rests(&cntr->fid, fd);
+		leave(&cntr->fid);
+		assert_int_equal(comes_up(fd, 0), 0);
 		send_one();
 		assert_int_equal(comes_up(fd, 5000), 1);
 		while (fi_cntr_read(cntr) < 1)
